@@ -8,7 +8,7 @@ from itertools import islice
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
+from torch.nn.parameter import UninitializedTensorMixin
 from torch.overrides import TorchFunctionMode
 
 from d2lstab.activations import ACTIVATIONS, Activation
@@ -91,7 +91,7 @@ class Recorder(TorchFunctionMode):
     def _own_weights(self, name: str, module: nn.Module) -> list[nn.Parameter]:
         weights = []
         for parameter in module._parameters.values():
-            if isinstance(parameter, UninitializedParameter):
+            if isinstance(parameter, UninitializedTensorMixin):
                 raise ValueError(
                     f"network has a lazy layer without a shape ({name or type(module).__name__}): "
                     "call the network once on a batch first (in d2l: model.apply_init([X]))."
@@ -126,9 +126,9 @@ class Recorder(TorchFunctionMode):
     def _put_out(self, layer: LayerRecord, output: object) -> None:
         self._settle()
         self._heard.setdefault(layer)
-        tensor = next(_tensors(output), None)
-        if tensor is not None and not self._running:
-            self._pending = layer, tensor
+        if not self._running:
+            tensor = next(_tensors(output), None)
+            self._pending = None if tensor is None else (layer, tensor)
 
     def _settle(self) -> None:
         """No activation function followed: the layer's output is the one that waits."""
@@ -160,19 +160,17 @@ class Recorder(TorchFunctionMode):
                 self._settle()
             return output
         output = function(*args, **kwargs)
-        layers = [
-            self._by_weight[id(x)]
-            for arg in (*args, *kwargs.values())
-            for x in (arg if isinstance(arg, list | tuple) else (arg,))
-            if id(x) in self._by_weight
-        ]
+        values = (*args, *kwargs.values()) if kwargs else args
+        layers = [self._by_weight[key] for key in map(id, values) if key in self._by_weight]
+        for value in values:
+            if isinstance(value, list | tuple):
+                layers += [self._by_weight[id(x)] for x in value if id(x) in self._by_weight]
         if layers:
-            self._weight_used(layers, (args, tuple(kwargs.values())), output)
+            self._weight_used(layers, values, output)
         return output
 
-    def _weight_used(self, layers: list[LayerRecord], args: tuple, output: object) -> None:
-        others = (x for x in _tensors(args, any_kind=True) if id(x) not in self.parameters)
-        if next(others, None) is None:
+    def _weight_used(self, layers: list[LayerRecord], values: tuple, output: object) -> None:
+        if all(id(x) in self.parameters for x in _tensors(values, any_kind=True)):
             for tensor in _tensors(output):  # still a weight: transposed, normalized, …
                 self._by_weight[id(tensor)] = layers[0]
                 self.parameters[id(tensor)] = tensor
@@ -197,10 +195,12 @@ class Recorder(TorchFunctionMode):
         ]
 
 
-def _upwards(name: str) -> list[str]:
+def _upwards(name: str) -> Iterator[str]:
     """The module's dotted name and those of the modules around it, the root "" last."""
-    parts = name.split(".") if name else []
-    return [".".join(parts[:n]) for n in range(len(parts), -1, -1)]
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+    yield ""
 
 
 def _plain(gradient: Tensor) -> Tensor:

@@ -157,7 +157,7 @@ def _profile(
 
 
 def _array(values: Sequence[float] | np.ndarray) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64, device="cpu")
+    return torch.from_numpy(np.array(values, np.float64))
 
 
 def _weight_gradients(layers: list[list[Tensor]]) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -70,7 +70,12 @@ def _are_float32(tensors: Sequence[Tensor]) -> np.ndarray:
 
 def _numpy(numbers: Sequence[Tensor]) -> np.ndarray:
     """0-dimensional tensors as one float64 array."""
-    return torch.stack([x.cpu() for x in numbers]).double().numpy() if numbers else np.zeros(0)
+    return torch.stack(on_cpu(numbers)).double().numpy() if numbers else np.zeros(0)
+
+
+def on_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors on the CPU; those that are there already cost no call."""
+    return [tensor if tensor.device.type == "cpu" else tensor.cpu() for tensor in tensors]
 
 
 def flat_shares(
@@ -122,6 +127,9 @@ _LOCAL = threading.local()  # two threads may measure at once
 
 def _scratch() -> Tensor:
     if not hasattr(_LOCAL, "memory"):
+        # glibc gives freed memory back to the system beyond a threshold, 128 kB at first, and every
+        # pass would ask for it anew; once it has seen 16 MB come and go, it keeps up to 32 MB.
+        torch.empty(2**22, dtype=torch.float32, device="cpu")
         _LOCAL.memory = torch.empty(_SCRATCH_SIZE, dtype=torch.float32, device="cpu")
     return _LOCAL.memory
 
@@ -131,8 +139,11 @@ def samples(tensors: Sequence[Tensor]) -> list[Tensor]:
 
     Float64, 1-D, on the CPU.
     """
+    if not tensors:
+        return []
     thin = [tensor.reshape(-1)[:: max(1, tensor.numel() // SAMPLED)] for tensor in tensors]
-    return [values.to("cpu", torch.float64, copy=True) for values in thin]  # never a view
+    joined = torch.cat(on_cpu(thin)).double()
+    return list(joined.split([len(values) for values in thin]))
 
 
 def binades(samples: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import dataclasses
+import gc
 import html
+import io
 import json
 import math
 import os
@@ -11,16 +13,22 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import ipywidgets as widgets
 import pytest
 import torch
+from ipywidgets.widgets.widget import _instances
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 from d2lstab import NetworkSpec, build, diagnose, measure
 from d2lstab.activations import ACTIVATIONS
+from d2lstab.figures.signal import DEPTHS
 from d2lstab.initialization import INITIALIZATIONS
 from d2lstab.labs import GradientLab
 from d2lstab.labs.controls import NumberSlider, decades, place, steps
+from d2lstab.labs.picture import KEPT
 
 START = NetworkSpec(depth=6, width=16, activation="relu", init="he", seed=1)
 
@@ -391,6 +399,55 @@ def test_the_mime_bundle_has_the_widget_and_the_picture(lab):
     json.dumps([data, metadata])
 
 
+def test_closing_a_lab_frees_its_figure_and_all_its_widgets():
+    gc.collect()
+    before = len(_instances)
+    lab = GradientLab(START)
+    figure = weakref.ref(lab.picture._figure)
+    assert len(_instances) > before + 20
+    lab.close()
+    del lab
+    gc.collect()
+    assert figure() is None
+    assert len(_instances) == before
+
+
+def test_a_sharper_screen_gets_more_pixels_of_the_same_size(lab):
+    def size():
+        return Image.open(io.BytesIO(picture(lab))).size
+
+    assert size() == (1104, 340)
+    for told, pixels in (
+        (2.0, (2208, 680)),
+        (1.25, (1380, 425)),
+        (3, (2208, 680)),
+        (0, (1104, 340)),
+    ):
+        lab.density.value = told
+        assert size() == pixels and lab.picture.layout.width == "1104px"
+    lab.density.value = 2.0
+    lab.set(gain=3.0)
+    sharp = picture(lab)
+    lab.picture.set_density(2)  # forgets the backgrounds
+    lab.picture.paint()
+    assert picture(lab) == sharp and len(sharp) < 80_000
+
+
+def test_backgrounds_are_drawn_once_and_only_the_last_ones_are_kept(lab, monkeypatch):
+    drawn = []
+    draw = FigureCanvasAgg.draw
+    monkeypatch.setattr(FigureCanvasAgg, "draw", lambda self: (drawn.append(1), draw(self)))
+    seen = {}
+    for depth in (4, 40, 4, 40, 4):
+        lab.set(depth=depth)
+        assert seen.setdefault(depth, picture(lab)) == picture(lab)
+    assert len(drawn) <= 2
+    for depth in DEPTHS[:9]:
+        for gain in (0.1, 1.0, 8.0):
+            lab.set(depth=min(depth, 60), gain=gain, width=8)
+    assert len(lab.picture._backgrounds) <= KEPT
+
+
 def test_a_closed_lab_is_silent():
     lab = GradientLab(START)
     lab.close()
@@ -493,6 +550,7 @@ def test_a_picture_painted_over_the_kept_background_is_the_same_as_one_drawn_ane
     ):
         lab.spec = spec
         painted = bytes(lab.picture.value)
-        lab.picture.paint(background=True)
+        lab.picture.set_density(1)  # forgets the backgrounds
+        lab.picture.paint()
         assert painted == bytes(lab.picture.value)
         assert painted == bytes(GradientLab(spec).picture.value)

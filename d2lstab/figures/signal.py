@@ -84,20 +84,25 @@ class SignalFigure:
     def _dress(self) -> None:
         self.gradients.set(xlabel="layer (1 at the input)", yscale="log")
         self.gradients.set_ylabel("Frobenius norm (log scale)")
-        self.gradients.set_title("gradient norm", loc="left", fontsize=10)
-        self.spread.set_title("activation spread", loc="left", fontsize=10)
+        # places given, not found: finding them is half of the drawing, and would make them jump
+        title = dict(loc="left", fontsize=10, y=1.0)
+        self.gradients.set_title("gradient norm", **title)
+        self.spread.set_title("activation spread", **title)
         self.spread.set(yscale="log", ylabel="std (log scale)")
         self.shares.set(ylim=(-0.07, 1.5), yticks=(0, 0.5, 1), ylabel="share")
         self.shares.set_xlabel("layer (1 at the input)")
-        self.entries.set_title("how large the entries of ∂loss/∂W are", loc="left", fontsize=10)
+        self.entries.set_title("how large the entries of ∂loss/∂W are", **title)
         self.entries.set_ylabel("log₁₀ |entry| (decades)")
         self.entries.set_xlabel("layer (1 at the input)")
         for axes in (self.gradients, self.spread, self.shares, self.entries):
             if axes is not self.entries:
                 axes.grid(color="#e4e4e4", linewidth=0.7)
             axes.tick_params(labelsize=8.5, labelbottom=axes is not self.spread)
+            axes.minorticks_off()
             for label in (axes.xaxis.label, axes.yaxis.label):
                 label.set_fontsize(9)
+            axes.yaxis.set_label_coords(-0.14 if axes is self.entries else -0.175, 0.5)
+            axes.xaxis.set_label_coords(0.5, -29 / axes.bbox.height)
             axes.spines[["top", "right"]].set_visible(False)
 
     @staticmethod
@@ -122,8 +127,8 @@ class SignalFigure:
             artist.set_animated(True)
         return span, label
 
-    def update(self, profile: SignalProfile, pinned: SignalProfile | None = None) -> bool:
-        """Show ``profile``, and ``pinned`` behind it; return whether the axes changed."""
+    def update(self, profile: SignalProfile, pinned: SignalProfile | None = None) -> tuple:
+        """Show ``profile``, and ``pinned`` behind it; return the limits of the axes."""
         _show(self.lines, profile)
         for line in self.pinned.values():
             line.set_visible(pinned is not None)
@@ -158,20 +163,19 @@ class SignalFigure:
             middle = (low + high) / 2 / _right(len(layers))
             label.set(text=text, color=color, x=min(max(middle, 0.25), 0.75))
 
-    def _fit(self, profile: SignalProfile, pinned: SignalProfile | None) -> bool:
+    def _fit(self, profile: SignalProfile, pinned: SignalProfile | None) -> tuple:
         """Move the axes in steps, each to the smallest that holds everything shown."""
         shown = [p for p in (profile, pinned) if p is not None]
         right = _right(max(map(len, shown)))
         norms = [x for p in shown for x in (p.weight_gradient_norm, p.activation_gradient_norm)]
         limits = (right, _decades(norms), _decades([p.activation_std for p in shown]))
-        if limits == self._limits:
-            return False
-        self._limits = limits
-        self.gradients.set_xlim(0.5, right + 0.5)
-        for axes, (low, high) in ((self.gradients, limits[1]), (self.spread, limits[2])):
-            axes.set_ylim(10.0**low, 10.0**high)
-        self.entries.set_ylim(limits[1][0] - 3, limits[1][1])
-        return True
+        if limits != self._limits:
+            self._limits = limits
+            self.gradients.set_xlim(0.5, right + 0.5)
+            for axes, (low, high) in ((self.gradients, limits[1]), (self.spread, limits[2])):
+                axes.set_ylim(10.0**low, 10.0**high)
+            self.entries.set_ylim(limits[1][0] - 3, limits[1][1])
+        return limits
 
 
 def _shades(shares: np.ndarray) -> np.ndarray:

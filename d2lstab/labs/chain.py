@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from d2lstab.figures.products import ChainFigure
 from d2lstab.labs.controls import NumberSlider, grid, steps
 from d2lstab.labs.live import Lab, LivePicture
-from d2lstab.products import DTYPES, chain, describe
+from d2lstab.products import DTYPES, Chain, chain, describe
 
 _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in DTYPES}
 
@@ -33,8 +33,18 @@ class ChainLab(Lab):
         picture = LivePicture(figure.axes.figure, figure.moving)
         super().__init__(controls, picture, [grid(list(controls.values()))], [])
 
+    def checked(self, values: dict[str, object]) -> dict[str, object]:
+        _chain(values)
+        return values
+
     def show(self, values: dict[str, object]) -> str:
-        self.chain = chain(values["weight"], values["depth"], _DTYPES[values["dtype"]])
+        self.chain = _chain(values)
         self._figure.update(self.chain)
         self.picture.paint()
         return describe(self.chain)
+
+
+def _chain(values: dict[str, object]) -> Chain:
+    if values["dtype"] not in _DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}; got {values['dtype']!r}.")
+    return chain(values["weight"], values["depth"], _DTYPES[values["dtype"]])

@@ -85,19 +85,14 @@ class GradientLab(Lab):
     @property
     def spec(self) -> NetworkSpec:
         """The specification that the controls show."""
-        values = self.values
-        return NetworkSpec(**{**values, "norm": values["norm"] or None})
+        return _spec(self.values)
 
     @spec.setter
     def spec(self, spec: NetworkSpec) -> None:
-        super().set(**_control_values(spec))
+        self.set(**_control_values(spec))
 
-    def set(self, **values: object) -> None:
-        """Move several controls at once; a wrong name or value moves none and raises."""
-        self._check_names(values)
-        if values.get("norm") == "":
-            values["norm"] = None
-        self.spec = replace(self.spec, **values)
+    def checked(self, values: dict[str, object]) -> dict[str, object]:
+        return _control_values(_spec(values))
 
     def show(self, values: dict[str, object]) -> str:
         self.stop()
@@ -238,6 +233,10 @@ def _controls(spec: NetworkSpec) -> dict[str, widgets.Widget]:
         control.description = name.replace("_", " ")
         place(control, _control_values(spec)[name])
     return controls
+
+
+def _spec(values: dict[str, object]) -> NetworkSpec:
+    return NetworkSpec(**{**values, "norm": values["norm"] or None})
 
 
 def _control_values(spec: NetworkSpec) -> dict[str, object]:

@@ -1,9 +1,4 @@
-"""The live picture: one matplotlib figure that moves with the sliders, as fast as they do.
-
-A figure is drawn once; after that only its moving artists are drawn over the kept background and
-sent as one small PNG to one widget. Nothing is ever cleared, so nothing can flicker, and a viewer
-without a kernel shows the same picture.
-"""
+"""What every lab is made of: controls, a verdict, a live picture, and one update at a time."""
 
 import base64
 import contextlib
@@ -13,17 +8,28 @@ import threading
 from collections.abc import Iterator
 
 import ipywidgets as widgets
-import numpy as np
 import torch
-from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from d2lstab.figures.png import encode_png
 from d2lstab.labs.controls import place
+from d2lstab.labs.picture import LivePicture
 
-STYLE = """<style>
+# The browser alone knows how many pixels its screen has: when the style sheet is there, it writes
+# that number into the lab's hidden box, as a reader would.
+_TELL_DENSITY = (
+    "const style = this; (function tell(tries) {"
+    " const box = style.closest('.d2lstab')?.querySelector('.d2lstab-density input');"
+    " if (!box) { if (tries) setTimeout(tell, 50, tries - 1); return; }"
+    " box.value = window.devicePixelRatio;"
+    " box.dispatchEvent(new Event('change', {bubbles: true})); })(100)"
+)
+STYLE = (
+    f'<style onload="{_TELL_DENSITY}">'
+    + """
 .d2lstab { max-width: 1104px; overflow: hidden; }
+.d2lstab.jupyter-widgets-disconnected::before { padding: 4px 0; color: #c62828; font-weight: bold;
+  content: "This lab's kernel is gone. Run its cell again to revive it."; }
+.d2lstab .jupyter-widgets-disconnected::before { content: none; }
+.d2lstab .jupyter-widgets-disconnected:not(.d2lstab-picture) { opacity: 0.8; pointer-events: none; }
 .d2lstab-picture { align-self: flex-start; max-width: 100%; height: auto; margin: 0; }
 [data-jp-theme-light="false"] .d2lstab-picture { filter: invert(0.93) hue-rotate(180deg); }
 .d2lstab-verdict { color: var(--jp-ui-font-color1, #222); line-height: 1.45; min-height: 3.2em; }
@@ -37,39 +43,7 @@ STYLE = """<style>
   line-height: 1.35; color: var(--jp-ui-font-color1, #222); }
 .d2lstab-code button { position: absolute; right: 12px; top: 6px; cursor: pointer; }
 </style>"""
-
-
-class LivePicture(widgets.Image):
-    """A widget that shows ``figure`` and repaints it fast.
-
-    figure : owned by the picture from now on; never give it to pyplot.
-    moving : the artists that change from one picture to the next.
-    """
-
-    def __init__(self, figure: Figure, moving: list[Artist]):
-        super().__init__(format="png")
-        self.add_class("d2lstab-picture")
-        self._canvas, self._moving = FigureCanvasAgg(figure), moving
-        self._background = None
-        for artist in moving:
-            artist.set_animated(True)
-
-    def paint(self, background: bool = False) -> None:
-        """Draw the moving artists anew and send the picture; ``background``: the rest as well."""
-        canvas = self._canvas
-        if background or self._background is None:
-            # hidden, not only animated: matplotlib draws animated images with the background
-            shown = [artist for artist in self._moving if artist.get_visible()]
-            for artist in shown:
-                artist.set_visible(False)
-            canvas.draw()
-            self._background = canvas.copy_from_bbox(canvas.figure.bbox)
-            for artist in shown:
-                artist.set_visible(True)
-        canvas.restore_region(self._background)
-        for artist in self._moving:
-            artist.axes.draw_artist(artist)
-        self.value = encode_png(np.asarray(canvas.buffer_rgba()))
+)
 
 
 class _CoreLeftOver:
@@ -122,8 +96,12 @@ class Lab(widgets.VBox):
         self.verdict_line = widgets.HTML()
         self.verdict_line.add_class("d2lstab-verdict")
         self._held = False
-        super().__init__([widgets.HTML(STYLE), *above, self.verdict_line, picture, *below])
+        self.density = widgets.FloatText(1, layout={"display": "none"})
+        self.density.add_class("d2lstab-density")
+        head = [widgets.HTML(STYLE), self.density]
+        super().__init__([*head, *above, self.verdict_line, picture, *below])
         self.add_class("d2lstab")
+        self.density.observe(self._screen_told, "value")
         for control in controls.values():
             control.observe(self._moved, "value")
         self.refresh()
@@ -140,13 +118,18 @@ class Lab(widgets.VBox):
     def set(self, **values: object) -> None:
         """Move several controls at once, with one update.
 
-        A slider may be set to any number, also between its stops or beyond its ends. Raises
-        ValueError for a name that no control has.
+        A slider may be set to any number, also between its stops or beyond its ends. A wrong name
+        or value raises TypeError or ValueError and moves nothing.
         """
         self._check_names(values)
+        checked = self.checked({**self.values, **values})
         with self.one_update():
-            for name, value in values.items():
-                place(self.controls[name], value)
+            for name in values:
+                place(self.controls[name], checked[name])
+
+    def checked(self, values: dict[str, object]) -> dict[str, object]:
+        """Return the values as the controls hold them; raise if they cannot be shown."""
+        return values
 
     def _check_names(self, values: dict[str, object]) -> None:
         if unknown := set(values) - set(self.controls):
@@ -163,6 +146,11 @@ class Lab(widgets.VBox):
             finally:
                 self._held = False
             self.refresh()
+
+    def _screen_told(self, change) -> None:
+        with self.lock, self.errors_shown():
+            self.picture.set_density(change.new)
+            self.picture.paint()
 
     def _moved(self, _change) -> None:
         if not self._held:
@@ -182,8 +170,24 @@ class Lab(widgets.VBox):
             message = html.escape(f"{type(error).__name__}: {error}")
             self.verdict_line.value = f'<b class="d2lstab-error">error</b> {message}'
 
+    def close(self) -> None:
+        """Take the lab off the page, and free its figure and all its widgets."""
+        for widget in _tree(self):
+            for part in (widget.layout, getattr(widget, "style", None)):
+                if part is not None:
+                    part.close()
+            if widget is not self:
+                widget.close()
+        super().close()
+
     def _repr_mimebundle_(self, include=None, exclude=None, **kwargs):
         """The widget, and for viewers without a kernel its picture."""
         bundle = super()._repr_mimebundle_(include=include, exclude=exclude, **kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**data, "image/png": base64.b64encode(self.picture.value).decode()}, metadata
+
+
+def _tree(widget: widgets.DOMWidget) -> Iterator[widgets.DOMWidget]:
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from _tree(child)
