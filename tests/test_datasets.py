@@ -1,12 +1,16 @@
 """The digits against scikit-learn's own."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
 
-from d2lstab.datasets import _all_digits, digits
+from d2lstab.datasets import _all_digits, _load, digits
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 STANDARDIZED = StandardScaler().fit_transform(IMAGES)
@@ -89,3 +93,18 @@ def test_the_users_default_dtype_and_device_change_nothing(device):
         _all_digits.cache_clear()
     assert (batch.inputs.dtype, batch.inputs.device.type) == (torch.float32, "cpu")
     assert torch.equal(batch.inputs, expected)
+
+
+def test_the_digits_are_the_same_where_their_file_is_not_found(monkeypatch):
+    direct = _load()
+    monkeypatch.setattr(Path, "exists", lambda self: False)
+    for ours, theirs in zip(direct, _load(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_reading_the_digits_imports_no_scikit_learn():
+    code = (
+        "import sys; from d2lstab.datasets import digits; digits(); print('sklearn' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -25,7 +25,9 @@ def _palette() -> tuple[np.ndarray, np.ndarray]:
     palette = np.vstack([ramps, [[255, 255, 255]]]).round()
     levels = (np.arange(32) * 255 / 31).round()
     cube = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
-    distance = (cube**2).sum(1)[:, None] - 2 * cube @ palette.T + (palette**2).sum(1)
+    cube, targets = cube.astype(np.float32), palette.astype(np.float32)  # exact: integers < 2^24
+    distance = cube @ (-2 * targets.T)  # less |cube|², the same for all targets
+    distance += (targets**2).sum(1)
     return palette.astype(np.uint8), distance.argmin(1).astype(np.uint8)
 
 
