@@ -1,8 +1,5 @@
 """Networks from a specification: the plain multilayer perceptrons that the labs turn knobs on."""
 
-import difflib
-import math
-import numbers
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Generator, Tensor, nn
 
+from d2lstab import checks
 from d2lstab.activations import ACTIVATIONS
 from d2lstab.initialization import INITIALIZATIONS
 
@@ -72,49 +70,22 @@ class NetworkSpec:
     seed: int = 0
 
     def __post_init__(self):
-        self._check_integer("depth", 1, 100_000)
-        self._check_integer("width", 1, 65_536)
-        self._check_name("activation", ACTIVATIONS)
-        self._check_name("init", INITIALIZATIONS)
-        self._check_real("gain", 0, math.inf)
-        self._check_real("bias_std", 0, math.inf)
-        if self.norm is not None:
-            self._check_name("norm", NORMS, also="None or ")
         if type(self.residual) is not bool:
             raise TypeError(f"residual must be True or False; got {self.residual!r}.")
-        self._check_real("dropout", 0, 1)
-        self._check_integer("seed", 0, 2**32 - 1)
-
-    def _check_integer(self, field: str, low: int, high: int) -> None:
-        value = getattr(self, field)
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-            raise TypeError(f"{field} must be an integer from {low} to {high}; got {value!r}.")
-        if not low <= value <= high:
-            raise ValueError(f"{field} must be an integer from {low} to {high}; got {value!r}.")
-        object.__setattr__(self, field, int(value))  # numpy's integers become Python's
-
-    def _check_real(self, field: str, low: float, below: float) -> None:
-        value = getattr(self, field)
-        need = f"a finite number ≥ {low}" + (f" and < {below}" if below < math.inf else "")
-        if not isinstance(value, numbers.Real) or isinstance(value, bool):
-            raise TypeError(f"{field} must be {need}; got {value!r}.")
-        try:
-            number = float(value)
-        except OverflowError:  # an integer over 10^308
-            number = math.inf
-        if not low <= number < below:
-            raise ValueError(f"{field} must be {need}; got {value!r}.")
-        object.__setattr__(self, field, number)
-
-    def _check_name(self, field: str, valid: dict, also: str = "") -> None:
-        value = getattr(self, field)
-        need = f"{field} must be {also}one of " + ", ".join(map(repr, valid))
-        if not isinstance(value, str):
-            raise TypeError(f"{need}; got {value!r}.")
-        if value not in valid:
-            near = difflib.get_close_matches(value.lower(), valid, n=1, cutoff=0.4)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{need}; got {value!r}.{hint}")
+        checks.choice("activation", self.activation, ACTIVATIONS)
+        checks.choice("init", self.init, INITIALIZATIONS)
+        if self.norm is not None:
+            checks.choice("norm", self.norm, NORMS, also="None or ")
+        as_python = {  # numpy's numbers become Python's
+            "depth": checks.integer("depth", self.depth, 1, 100_000),
+            "width": checks.integer("width", self.width, 1, 65_536),
+            "gain": checks.real("gain", self.gain, 0),
+            "bias_std": checks.real("bias_std", self.bias_std, 0),
+            "dropout": checks.real("dropout", self.dropout, 0, 1),
+            "seed": checks.integer("seed", self.seed, 0, 2**32 - 1),
+        }
+        for field, value in as_python.items():
+            object.__setattr__(self, field, value)
 
     def to_pytorch(self, n_features: int = N_FEATURES, n_classes: int = N_CLASSES) -> str:
         """Return plain PyTorch code that builds ``network``, the same weight for weight."""

@@ -5,11 +5,12 @@ that show why depth is dangerous, and both have exact theory beside what is meas
 """
 
 import math
-import numbers
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from d2lstab import checks
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 """The floating-point types that a chain can be multiplied in, widest range first."""
@@ -95,8 +96,8 @@ def chain(weight: float, depth: int, dtype: torch.dtype = torch.float32) -> Chai
     >>> chain(5, 100, torch.float16).reached
     Depths(denormal=None, zero=None, overflow=7)
     """
-    _check_positive("weight", weight)
-    _check_integer("depth", depth, 1, 100_000)
+    checks.real("weight", weight, above=0)
+    checks.integer("depth", depth, 1, 100_000)
     limits = float_range(dtype)
     factor, product = torch.tensor(float(weight), dtype=dtype), torch.ones((), dtype=dtype)
     products = [product]
@@ -132,7 +133,7 @@ def predict_depths(weight: float, dtype: torch.dtype = torch.float32) -> Depths:
     >>> predict_depths(0.2, torch.float32) == chain(0.2, 100, torch.float32).reached
     True
     """
-    _check_positive("weight", weight)
+    checks.real("weight", weight, above=0)
     limits = float_range(dtype)
     rate = math.log2(weight)  # binary digits per layer
     if rate == 0:
@@ -179,8 +180,8 @@ def predict_lyapunov(n: int, std: float = 1.0) -> Tensor:
     >>> predict_lyapunov(4)
     tensor([ 0.5580,  0.3648,  0.0580, -0.6352], dtype=torch.float64)
     """
-    _check_integer("n", n, 1, 10_000)
-    _check_positive("std", std)
+    checks.integer("n", n, 1, 10_000)
+    checks.real("std", std, above=0)
     freedom = torch.arange(n, 0, -1, dtype=torch.float64)
     return math.log(std) + (math.log(2) + torch.special.digamma(freedom / 2)) / 2
 
@@ -203,11 +204,11 @@ def lyapunov_exponents(
     >>> lyapunov_exponents(4, draws=5).shape
     torch.Size([5, 4])
     """
-    _check_integer("n", n, 1, 10_000)
-    _check_positive("std", std)
-    _check_integer("factors", factors, 1, 1_000_000)
-    _check_integer("draws", draws, 1, 1_000_000)
-    _check_integer("seed", seed, 0, 2**32 - 1)
+    checks.integer("n", n, 1, 10_000)
+    checks.real("std", std, above=0)
+    checks.integer("factors", factors, 1, 1_000_000)
+    checks.integer("draws", draws, 1, 1_000_000)
+    checks.integer("seed", seed, 0, 2**32 - 1)
     generator = torch.Generator().manual_seed(seed)
     frame = torch.eye(n, dtype=torch.float64).expand(draws, n, n)
     growth = torch.zeros(draws, n, dtype=torch.float64)
@@ -222,18 +223,3 @@ def _first(where: Tensor) -> int | None:
     """Index of the first True; None if there is none."""
     found = where.nonzero()
     return int(found[0]) if len(found) else None
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a finite number > 0; got {value!r}.")
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a finite number > 0; got {value!r}.")
-
-
-def _check_integer(name: str, value: int, low: int, high: int) -> None:
-    need = f"{name} must be an integer from {low} to {high}; got {value!r}."
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise TypeError(need)
-    if not low <= value <= high:
-        raise ValueError(need)
