@@ -2,5 +2,6 @@
 
 from d2lstab.labs.chain import ChainLab
 from d2lstab.labs.gradient import GradientLab
+from d2lstab.labs.recurrent import RecurrentLab
 
-__all__ = ["ChainLab", "GradientLab"]
+__all__ = ["ChainLab", "GradientLab", "RecurrentLab"]

@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 
 from d2lstab.figures.products import ChainFigure
 from d2lstab.labs.controls import NumberSlider, grid, steps
-from d2lstab.labs.live import Lab, LivePicture
+from d2lstab.labs.live import Lab
+from d2lstab.labs.picture import LivePicture
 from d2lstab.products import DTYPES, Chain, chain, describe
 
 _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in DTYPES}

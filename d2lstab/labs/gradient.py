@@ -2,7 +2,6 @@
 
 import asyncio
 import html
-import random
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from time import perf_counter
@@ -15,8 +14,10 @@ from d2lstab.activations import ACTIVATIONS
 from d2lstab.diagnosis import Verdict, diagnose
 from d2lstab.figures.signal import SignalFigure
 from d2lstab.initialization import INITIALIZATIONS
-from d2lstab.labs.controls import NumberSlider, decades, grid, place, steps
-from d2lstab.labs.live import Lab, LivePicture, a_core_left_over
+from d2lstab.labs.controls import NumberSlider, decades, grid, steps
+from d2lstab.labs.knobs import SpecLab
+from d2lstab.labs.live import a_core_left_over
+from d2lstab.labs.picture import LivePicture
 from d2lstab.networks import NORMS, NetworkSpec, build
 from d2lstab.signal import SignalProfile, measure
 from d2lstab.training import accuracy, train
@@ -24,7 +25,7 @@ from d2lstab.training import accuracy, train
 REPAINT = 0.1  # seconds between two pictures while a network trains
 
 
-class GradientLab(Lab):
+class GradientLab(SpecLab):
     """Sliders for a `NetworkSpec`; every tick builds the network and backpropagates for real.
 
     spec : where the lab starts, and where "reset" goes back to.
@@ -40,10 +41,9 @@ class GradientLab(Lab):
     'stable'
     """
 
+    spec_type = NetworkSpec
+
     def __init__(self, spec: NetworkSpec | None = None):
-        self.start = spec or NetworkSpec()
-        if not isinstance(self.start, NetworkSpec):
-            raise TypeError(f"spec must be a NetworkSpec; got {spec!r}.")
         self.profile: SignalProfile
         self.verdict: Verdict
         self.pinned: SignalProfile | None = None
@@ -51,48 +51,37 @@ class GradientLab(Lab):
         self._training: asyncio.Task | None = None
         self._figure = SignalFigure(Figure(figsize=(11.04, 3.4), dpi=100))
         picture = LivePicture(self._figure.figure, self._figure.moving)
-        controls = _controls(self.start)
+        controls = _controls()
         # not among the controls: it changes the training, not the network
         rates = decades(-4, 1, (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8))
         self.learning_rate = NumberSlider(rates, 0.01, description="learning rate")
         self.progress = widgets.IntProgress(0, max=100, layout={"width": "130px"})
         self._code = widgets.HTML()
         above = [grid([*controls.values(), self.learning_rate]), self._buttons()]
-        super().__init__(controls, picture, above, below=[self._code])
+        super().__init__(spec, controls, picture, above, below=(self._code,))
 
     def _buttons(self) -> widgets.HBox:
-        actions = {
-            "pin": ("pin", "keep these curves, dashed, to compare", self._toggle_pin),
-            "reset": ("reset", "back to where the lab started", self.reset),
-            "seed": ("new seed", "draw other weights", self.new_seed),
-            "train": ("train 100 steps", "SGD with momentum 0.9 on the digits", self._start),
-            "stop": ("stop", "stop training", self.stop),
-            "code": ("copy as PyTorch", "this network in plain PyTorch", self._toggle_code),
+        self.buttons = {
+            "pin": self.button("pin", "keep these curves, dashed, to compare", self._toggle_pin),
+            "reset": self.button("reset", "back to where the lab started", self.reset),
+            "seed": self.button("new seed", "draw other weights", self.new_seed),
+            "train": self.button(
+                "train 100 steps", "SGD with momentum 0.9 on the digits", self._start
+            ),
+            "stop": self.button("stop", "stop training", self.stop),
+            "code": self.button(
+                "copy as PyTorch", "this network in plain PyTorch", self._toggle_code
+            ),
         }
-        self.buttons: dict[str, widgets.Button] = {}
-        for name, (text, tooltip, action) in actions.items():
-            button = widgets.Button(description=text, tooltip=tooltip, layout={"width": "auto"})
-            button.on_click(lambda _, action=action: self._press(action))
-            self.buttons[name] = button
         self.buttons["stop"].disabled = True
         *left, stop, code = self.buttons.values()
         return widgets.HBox([*left, self.progress, stop, code], layout={"flex_flow": "row wrap"})
 
-    def _press(self, action) -> None:
-        with self.lock, self.errors_shown():
-            action()
+    def to_spec(self, values: dict[str, object]) -> NetworkSpec:
+        return NetworkSpec(**{**values, "norm": values["norm"] or None})
 
-    @property
-    def spec(self) -> NetworkSpec:
-        """The specification that the controls show."""
-        return _spec(self.values)
-
-    @spec.setter
-    def spec(self, spec: NetworkSpec) -> None:
-        self.set(**_control_values(spec))
-
-    def checked(self, values: dict[str, object]) -> dict[str, object]:
-        return _control_values(_spec(values))
+    def to_values(self, spec: NetworkSpec) -> dict[str, object]:
+        return {**asdict(spec), "norm": spec.norm or ""}  # a menu cannot hold None
 
     def show(self, values: dict[str, object]) -> str:
         self.stop()
@@ -122,14 +111,6 @@ class GradientLab(Lab):
 
     def _toggle_pin(self) -> None:
         self.unpin() if self.pinned else self.pin()
-
-    def reset(self) -> None:
-        """Go back to the specification that the lab started with."""
-        self.spec = self.start
-
-    def new_seed(self) -> None:
-        """Draw other weights."""
-        self.controls["seed"].value = random.SystemRandom().randrange(10_000)
 
     @property
     def code(self) -> str:
@@ -213,32 +194,19 @@ def verdict_html(verdict: Verdict) -> str:
     )
 
 
-def _controls(spec: NetworkSpec) -> dict[str, widgets.Widget]:
-    """One control per field of the specification, in reading order, set to ``spec``."""
+def _controls() -> dict[str, widgets.Widget]:
+    """One control per field of the specification, in reading order."""
     norms = [("none", ""), *((name, name) for name in NORMS)]
     gains = decades(-1, 1, [*steps(1, 1.95, 0.05), *steps(2, 4.9, 0.1), *steps(5, 9.75, 0.25)])
-    controls = {
+    return {
         "depth": widgets.IntSlider(min=1, max=200),
         "activation": widgets.Dropdown(options=list(ACTIVATIONS)),
         "init": widgets.Dropdown(options=list(INITIALIZATIONS)),
         "norm": widgets.Dropdown(options=norms),
         "width": widgets.IntSlider(min=8, max=512),
-        "gain": NumberSlider(gains, spec.gain),
-        "bias_std": NumberSlider(steps(0, 2, 0.05), spec.bias_std),
+        "gain": NumberSlider(gains, 1),
+        "bias_std": NumberSlider(steps(0, 2, 0.05), 0),
         "residual": widgets.Checkbox(),
         "seed": widgets.BoundedIntText(min=0, max=2**32 - 1),
-        "dropout": NumberSlider(steps(0, 0.95, 0.05), spec.dropout),
+        "dropout": NumberSlider(steps(0, 0.95, 0.05), 0),
     }
-    for name, control in controls.items():
-        control.description = name.replace("_", " ")
-        place(control, _control_values(spec)[name])
-    return controls
-
-
-def _spec(values: dict[str, object]) -> NetworkSpec:
-    return NetworkSpec(**{**values, "norm": values["norm"] or None})
-
-
-def _control_values(spec: NetworkSpec) -> dict[str, object]:
-    """The values of the controls by name; a menu cannot hold None, so no norm is ""."""
-    return {**asdict(spec), "norm": spec.norm or ""}

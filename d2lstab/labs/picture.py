@@ -57,10 +57,6 @@ class LivePicture(widgets.Image):
         background : what distinguishes the state of all that does not move, such as the limits of
             the axes; it is drawn where it was not yet. None: it is as it was last.
         """
-        if background is True:
-            self._backgrounds.clear()
-        if background is False:
-            background = None
         self._shown = self._shown if background is None else background
         behind = self._behind(self._shown)
         pixels = _pixels(self._canvas)
