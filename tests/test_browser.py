@@ -1,5 +1,6 @@
 """A reader's hands on a real JupyterLab in a real browser."""
 
+import io
 import os
 import shutil
 from pathlib import Path
@@ -7,6 +8,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from browser import browser, find_browser, jupyterlab, open_notebook
+from PIL import Image
+
+from benchmarks.browser import PAGE, Lane
+from benchmarks.variants import Variant
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 
@@ -34,6 +39,37 @@ reset.on_click(start_again), draw()
 widgets.VBox([depth, gain, colour, reset, picture])
 """
 
+LABS = """\
+import gc
+from matplotlib.figure import Figure
+from d2lstab import NetworkSpec
+from d2lstab.labs import GradientLab
+class PickyLab(GradientLab):
+    def show(self, values):
+        if values["depth"] == 14:
+            raise RuntimeError("fourteen is one too many")
+        return super().show(values)
+def figures():
+    gc.collect()
+    return sum(type(thing) is Figure for thing in gc.get_objects())
+"""
+SLOW = """\
+import io, time
+import ipywidgets as widgets
+from PIL import Image
+gain = widgets.IntSlider(0, 0, 20, description="gain")
+picture = widgets.Image(layout={"width": "40px", "height": "40px"})
+def draw(_=None):
+    time.sleep(0.15)
+    png = io.BytesIO()
+    Image.new("RGB", (40, 40), (10 * gain.value, 0, 0)).save(png, "PNG")
+    picture.value = png.getvalue()
+gain.observe(draw, "value"), draw()
+widgets.VBox([gain, picture])
+"""
+UPPER = "upper = PickyLab(NetworkSpec(depth=12, width=16))\nupper"
+LOWER = 'lower = PickyLab(NetworkSpec(depth=12, width=16, activation="relu"))\nlower'
+
 
 @pytest.fixture(scope="module")
 def chromium():
@@ -48,12 +84,16 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def server(chromium, tmp_path_factory):
-    """A JupyterLab that serves a copy of the notebooks and two tiny ones."""
+    """A JupyterLab that serves a copy of the notebooks and some tiny ones."""
     root = tmp_path_factory.mktemp("lab")
     ignore = shutil.ignore_patterns(".ipynb_checkpoints")
     shutil.copytree(NOTEBOOKS, root / "notebooks", ignore=ignore)
-    for name, source in {"tiny": SLIDER_AND_PICTURE, "failing": "1 / 0"}.items():
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    own = {"tiny": [SLIDER_AND_PICTURE], "failing": ["1 / 0"], "slow": [SLOW]}
+    own["labs"] = [LABS, UPPER, LOWER]
+    for name, sources in own.items():
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        cells.append(nbformat.v4.new_markdown_cell("below"))
+        notebook = nbformat.v4.new_notebook(cells=cells)
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
         nbformat.write(notebook, root / f"{name}.ipynb")
     with jupyterlab(root) as server:
@@ -201,4 +241,202 @@ def test_the_chain_lab_follows_its_sliders_in_the_browser(chromium, server):
     assert "zero from layer 65" in verdict(page)
     _, words = moved(page, lambda: page.choose("dtype", "float16"))
     assert "zero from layer 11" in words
+    # 6^6 = 46656 < 65504 < 6^7; 0.05^6 = 1.6e-8 is less than half of the smallest float16
+    for end, shown, words in (
+        ("End", "6", "Inf from layer 7"),
+        ("Home", "0.05", "zero from layer 6"),
+    ):
+        assert words in moved(page, lambda end=end: page.slide_to_end("weight", end))[1]
+        assert page.control("weight").locator(".widget-readout").inner_text() == shown
+    assert page.errors() == []
+
+
+def ends_of(page, label):
+    """What the slider shows at its two ends, and whether the lab has named an error there."""
+    shown = []
+    for end in ("Home", "End"):
+        page.slide_to_end(label, end)
+        page.wait_until_idle()
+        shown.append(page.control(label).locator(".widget-readout").inner_text())
+        assert not verdict(page).startswith("error")
+    return shown
+
+
+def test_the_other_sliders_of_the_gradient_lab_go_to_both_their_ends(lab):
+    moved(lab, lambda: lab.slide("depth", -40))  # a wide network of depth 50 takes its time
+    seen = [lab.picture(PICTURE)]
+    for label, ends in {
+        "width": ["8", "512"], "bias std": ["0", "2"], "dropout": ["0", "0.95"],
+    }.items():  # fmt: skip
+        assert ends_of(lab, label) == ends
+        assert lab.picture(PICTURE) not in seen
+        seen.append(lab.picture(PICTURE))
+    moved(lab, lambda: lab.click("reset"))
+    seed = lab.control("seed").locator("input")
+    moved(lab, lambda: (seed.fill("99999999999"), seed.press("Enter")))
+    assert seed.input_value() == str(2**32 - 1)
+    moved(lab, lambda: (seed.fill("0"), seed.press("Enter")))
+    still = lab.picture(PICTURE)
+    assert ends_of(lab, "learning rate") == ["0.0001", "10"]
+    assert lab.picture(PICTURE) == still  # it changes the training, not the network
+    assert lab.errors() == []
+
+
+@pytest.fixture(scope="module")
+def labs(chromium, server):
+    """Two gradient labs in one notebook, watched by the benchmark's page script."""
+    page = open_notebook(chromium, server, "labs.ipynb", COUNT_URLS + PAGE)
+    page.run_all()
+    page.tab.wait_for_function(f"document.querySelectorAll('{PICTURE}').length === 2")
+    page.wait_until_idle()
+    return page
+
+
+# Every picture is a blob behind a URL, kept until the URL is revoked.
+COUNT_URLS = """
+window.liveUrls = 0;
+const { createObjectURL, revokeObjectURL } = URL;
+URL.createObjectURL = (blob) => { window.liveUrls++; return createObjectURL.call(URL, blob); };
+URL.revokeObjectURL = (url) => { window.liveUrls--; revokeObjectURL.call(URL, url); };
+"""
+
+
+def all_verdicts(page):
+    return page.tab.locator(".d2lstab-verdict").all_inner_texts()
+
+
+def all_pictures(page):
+    """Fingerprints of the pictures as the kernel sent them, in the order of the page."""
+    return page.tab.evaluate(
+        """async (selector) => {
+            const bytes = async ({ src }) => new Uint8Array(await (await fetch(src)).arrayBuffer());
+            const all = [...document.querySelectorAll(selector)].map(bytes);
+            return (await Promise.all(all)).map((data) => data.join());
+        }""",
+        PICTURE,
+    )
+
+
+def test_two_labs_in_one_notebook_do_not_disturb_each_other(labs):
+    before = all_pictures(labs), all_verdicts(labs)
+    labs.slide("gain", 8, number=1)
+    labs.wait_until_idle()
+    (upper, lower), (upper_says, lower_says) = all_pictures(labs), all_verdicts(labs)
+    assert (upper, upper_says) == (before[0][0], before[1][0])
+    assert lower != before[0][1] and lower_says != before[1][1]
+    labs.slide("gain", -8, number=0)
+    labs.wait_until_idle()
+    assert all_pictures(labs)[1] == lower and all_verdicts(labs)[1] == lower_says
+    assert all_pictures(labs)[0] != upper
+    labs.slide("gain", 8, number=0)
+    labs.slide("gain", -8, number=1)
+    labs.wait_until_idle()
+    assert (all_pictures(labs), all_verdicts(labs)) == before
+    assert labs.errors() == []
+
+
+def test_an_error_in_a_callback_is_shown_in_the_lab_and_the_next_move_works(labs):
+    before = all_pictures(labs)
+    labs.slide("depth", 2)
+    labs.wait_until_idle()
+    assert all_verdicts(labs)[0] == "error RuntimeError: fourteen is one too many"
+    labs.slide("depth", 1)
+    labs.wait_until_idle()
+    assert not all_verdicts(labs)[0].startswith("error")
+    assert all_pictures(labs)[0] != before[0]
+    labs.slide("depth", -3)
+    labs.wait_until_idle()
+    assert all_pictures(labs) == before
+    assert labs.errors() == []
+
+
+def test_a_storm_of_slider_events_ends_at_the_last_value_and_nothing_jumps(labs, server):
+    labs.execute("upper.set(depth=40)")  # deep enough that the verdict changes on the way
+    lane = Lane(labs, Variant("labs", "", "", "image", PICTURE))
+    assert verdict(labs).startswith("stable")
+    lane.storm()
+    (storm,) = lane.run.storms
+    assert verdict(labs).startswith("exploding")
+    labs.execute("upper.reset()")
+    assert len(storm.paints) >= 4
+    assert storm.last_shown
+    assert storm.updates_after <= 2  # the one that was on its way, and the last
+    assert storm.jumps == []
+    assert labs.errors() == []
+    assert_log_is_clean(server)
+
+
+def test_memory_does_not_grow_with_the_updates(labs):
+    tab, session = labs.tab, labs.tab.context.new_cdp_session(labs.tab)
+    session.send("Performance.enable")
+
+    def sizes():
+        labs.wait_until_idle()
+        tab.wait_for_timeout(500)
+        session.send("HeapProfiler.collectGarbage")
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        page = {metric["name"]: metric["value"] for metric in metrics}
+        python = labs.execute("gc.collect()", "tracemalloc.get_traced_memory()[0]")
+        return python, page["JSHeapUsedSize"], page["Nodes"], tab.evaluate("window.liveUrls")
+
+    updates = "for k in range({}): upper.set(gain=1 + 0.05 * (k % 4))\nupper.reset()"
+    labs.execute("import tracemalloc\ntracemalloc.start()\n" + updates.format(50))
+    before = sizes()
+    labs.execute(updates.format(200))
+    python, heap, nodes, urls = (b - a for a, b in zip(before, sizes(), strict=True))
+    labs.execute("tracemalloc.stop()")
+    assert python < 200e3  # bytes; one picture has 10 000, and 200 were sent
+    assert heap < 4e6
+    assert nodes < 200
+    assert urls <= 2
+
+
+def test_closing_a_lab_takes_it_off_the_page_and_frees_its_figure(labs):
+    before = labs.execute("", "figures()")
+    kept = labs.tab.evaluate("window.liveUrls")
+    labs.execute("upper.close()")  # IPython's Out still holds the lab itself
+    labs.wait_until_idle()
+    assert labs.execute("", "figures()") == before - 1
+    assert labs.tab.locator(PICTURE).count() == 1
+    assert labs.tab.evaluate("window.liveUrls") < kept
+    labs.slide("gain", 2)
+    labs.wait_until_idle()
+    assert labs.errors() == []
+
+
+def test_restarting_the_kernel_leaves_the_picture_and_says_how_to_revive_it(labs):
+    labs.run_all()
+    labs.tab.wait_for_function(f"document.querySelectorAll('{PICTURE}').length === 2")
+    labs.wait_until_idle()
+    before = all_pictures(labs)
+    hint = "Run its cell again to revive it"
+    said = """() => [...document.querySelectorAll('.d2lstab')]
+        .map((lab) => getComputedStyle(lab, '::before').content)"""
+    assert hint not in str(labs.tab.evaluate(said))
+    labs.tab.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    )
+    labs.wait_until_idle()
+    labs.tab.wait_for_function("document.querySelector('.d2lstab.jupyter-widgets-disconnected')")
+    assert all(hint in text for text in labs.tab.evaluate(said))
+    assert all_pictures(labs) == before
+    labs.run_all()
+    labs.tab.wait_for_function(f"document.querySelectorAll('{PICTURE}').length === 2")
+    labs.wait_until_idle()
+    assert hint not in str(labs.tab.evaluate(said))
+    assert all_pictures(labs) == before
+    labs.slide("gain", 2)
+    labs.wait_until_idle()
+    assert all_pictures(labs)[0] != before[0]
+
+
+def test_the_benchmark_counts_the_time_until_the_picture_is_painted(chromium, server):
+    page = open_notebook(chromium, server, "slow.ipynb", PAGE)
+    page.run_all()
+    lane = Lane(page, Variant("slow", "", "", "image", "img.widget-image"))
+    lane.handle.focus()
+    for step in range(1, 4):
+        assert 150 <= lane.press("ArrowRight") < 30_000  # milliseconds, 150 of them asleep
+        shot = page.tab.locator("img.widget-image").screenshot()
+        assert Image.open(io.BytesIO(shot)).convert("RGB").getpixel((20, 20)) == (10 * step, 0, 0)
     assert page.errors() == []

@@ -7,6 +7,7 @@ with jupyterlab(folder) as server, browser() as chromium:
     page.errors()                 # what went wrong in cells, callbacks and the page
 """
 
+import ast
 import contextlib
 import hashlib
 import json
@@ -125,9 +126,14 @@ def browser():
         chromium.close()
 
 
-def open_notebook(chromium, server, path):
-    """Open the notebook at ``path`` (relative to the server's root) and wait for its kernel."""
+def open_notebook(chromium, server, path, script=""):
+    """Open the notebook at ``path`` (relative to the server's root) and wait for its kernel.
+
+    script : JavaScript that runs in the page before anything else does.
+    """
     tab = chromium.new_page(viewport=VIEWPORT)
+    if script:
+        tab.add_init_script(script)
     notebook = NotebookPage(tab)
     tab.goto(f"{server.url}/lab/tree/{path}?reset&token={server.token}")
     tab.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
@@ -138,6 +144,7 @@ def open_notebook(chromium, server, path):
     )
     tab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
     # An exception in a widget's callback reaches no cell: it comes as a message of the kernel.
+    # "No such comm" is none: JupyterLab asks a fresh kernel about widgets that it cannot know.
     tab.evaluate(
         """() => {
             window.kernelErrors = [];
@@ -146,7 +153,8 @@ def open_notebook(chromium, server, path):
                 const content = message.content;
                 if (message.header.msg_type === 'error')
                     window.kernelErrors.push(content.ename + ': ' + content.evalue);
-                if (message.header.msg_type === 'stream' && content.name === 'stderr')
+                const written = message.header.msg_type === 'stream' && content.name === 'stderr';
+                if (written && !content.text.startsWith('No such comm'))
                     window.kernelErrors.push(content.text);
             });
         }"""
@@ -175,11 +183,17 @@ class NotebookPage:
         self.wait_until_idle(seconds)
 
     def wait_until_idle(self, seconds=60):
-        """Wait until the kernel has nothing to do."""
-        self.tab.wait_for_timeout(200)  # what was just asked for must first reach the kernel
+        """Wait until the kernel has had nothing to do for 0.4 s.
+
+        Between two moves of a slider that come quickly it is idle, too: the next one is on its way.
+        """
+        self.tab.evaluate("window.busyAt = performance.now()")
         self.tab.wait_for_function(
-            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
-            " === 'idle'",
+            """() => {
+                const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+                if (kernel.status !== 'idle') window.busyAt = performance.now();
+                return performance.now() - window.busyAt > 400;
+            }""",
             timeout=seconds * 1000,
         )
 
@@ -191,16 +205,37 @@ class NotebookPage:
         )
         return [*outputs.all_inner_texts(), *self.tab.evaluate("kernelErrors"), *self._page_errors]
 
-    def control(self, label):
-        """Return the widget (slider, menu, box) whose description is ``label``."""
-        text = self.tab.locator(f'.widget-label:text-is("{label}")')
-        return self.tab.locator(".widget-inline-hbox").filter(has=text).first
+    def control(self, label, number=0):
+        """Return the widget (slider, menu, box) whose description is ``label``.
 
-    def slide(self, label, steps):
+        number : which of several, counted from the top of the page.
+        """
+        text = self.tab.locator(f'.widget-label:text-is("{label}")')
+        return self.tab.locator(".widget-inline-hbox").filter(has=text).nth(number)
+
+    def slide(self, label, steps, number=0):
         """Move a slider by pressing the right arrow key ``steps`` times (left if negative)."""
-        self.control(label).locator(".noUi-handle").focus()
+        self.control(label, number).locator(".noUi-handle").focus()
         for _ in range(abs(steps)):
             self.tab.keyboard.press("ArrowRight" if steps > 0 else "ArrowLeft")
+
+    def slide_to_end(self, label, end):
+        """Move a slider to its "Home" or its "End", by that key."""
+        self.control(label).locator(".noUi-handle").press(end)
+
+    def execute(self, code, value="None"):
+        """Run code in the kernel, not in a cell; return the expression ``value`` after it."""
+        return ast.literal_eval(
+            self.tab.evaluate(
+                """async ([code, value]) => {
+                    const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+                    const request = { code, store_history: false, user_expressions: { value } };
+                    const { content } = await kernel.requestExecute(request).done;
+                    return content.user_expressions.value.data["text/plain"];
+                }""",
+                [code, value],
+            )
+        )
 
     def choose(self, label, option):
         """Choose an option of a dropdown menu."""

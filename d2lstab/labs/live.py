@@ -33,6 +33,7 @@ STYLE = (
 .d2lstab-picture { align-self: flex-start; max-width: 100%; height: auto; margin: 0; }
 [data-jp-theme-light="false"] .d2lstab-picture { filter: invert(0.93) hue-rotate(180deg); }
 .d2lstab-verdict { color: var(--jp-ui-font-color1, #222); line-height: 1.45; min-height: 3.2em; }
+.d2lstab-verdict .widget-html-content { line-height: 1.45; }
 .d2lstab-verdict b { padding: 1px 8px; border-radius: 9px; color: #fff; margin-right: 4px; }
 .d2lstab-verdict code { font-size: 92%; }
 .d2lstab-stable { background: #2a7d3a; } .d2lstab-vanishing { background: #1f5fa8; }
@@ -95,7 +96,7 @@ class Lab(widgets.VBox):
         self.controls, self.picture, self.lock = controls, picture, threading.RLock()
         self.verdict_line = widgets.HTML()
         self.verdict_line.add_class("d2lstab-verdict")
-        self._held = False
+        self._held = self._closed = False
         self.density = widgets.FloatText(1, layout={"display": "none"})
         self.density.add_class("d2lstab-density")
         head = [widgets.HTML(STYLE), self.density]
@@ -158,6 +159,8 @@ class Lab(widgets.VBox):
 
     def refresh(self) -> None:
         """Show the current values; on failure say so in the verdict line."""
+        if self._closed:
+            return
         with self.lock, self.errors_shown(), a_core_left_over:
             self.verdict_line.value = self.show(self.values)
 
@@ -172,6 +175,9 @@ class Lab(widgets.VBox):
 
     def close(self) -> None:
         """Take the lab off the page, and free its figure and all its widgets."""
+        self._closed = True
+        self._figure = None  # as every lab calls it; IPython's Out holds on to the lab itself
+        self.picture.free()
         for widget in _tree(self):
             for part in (widget.layout, getattr(widget, "style", None)):
                 if part is not None:

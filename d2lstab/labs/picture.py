@@ -51,6 +51,11 @@ class LivePicture(widgets.Image):
         self._canvas = FigureCanvasAgg(self._figure)
         self._backgrounds: dict[Hashable, _Background] = {}
 
+    def free(self) -> None:
+        """Let go of the figure and of all that was drawn; nothing can be painted any more."""
+        self._figure = self._canvas = None
+        self._moving, self._backgrounds = [], {}
+
     def paint(self, background: Hashable = None) -> None:
         """Draw the moving artists anew and send the picture.
 
