@@ -6,10 +6,12 @@ stable
 """
 
 from d2lstab.diagnosis import Remedy, Verdict, diagnose
+from d2lstab.monitor import Monitor
 from d2lstab.networks import NetworkSpec, build
 from d2lstab.signal import SignalProfile, measure
 
 __all__ = [
+    "Monitor",
     "NetworkSpec",
     "Remedy",
     "SignalProfile",
