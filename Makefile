@@ -1,8 +1,11 @@
 # make lab    opens the course in JupyterLab         make bench  runs the benchmarks
 # make test   runs every check                       make clean  removes what these made
+# make release CHAPTER=01-gradient-problems          the student's folder, in build/class-0
+# make grade SUBMISSIONS=folder                       scores and feedback; the same SEED as released
 # Each sets up what it needs, in .venv, and the second time installs nothing.
 # SET=modern takes the newest numpy, matplotlib and ipython instead of the pinned set (.venv-modern).
 # PYTHON=/path/to/python3.11 chooses the Python; JUPYTER_ARGS goes to JupyterLab.
+# SEED=7 makes and grades the variant of class 7; GRADE_ARGS goes to tools/grade.py (--help).
 
 SET ?= pinned
 ifeq ($(SET),pinned)
@@ -20,7 +23,9 @@ FIRST := notebooks/00-start-here/1-see-gradients-live.ipynb
 # JupyterLab refuses to run as root (in a container, say) unless it is told to.
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test bench clean
+SEED ?= 0
+
+.PHONY: lab test bench release grade clean
 
 lab: $(VENV)/.complete
 	@echo "Opening JupyterLab in the browser; stop it here with Ctrl-C"
@@ -36,11 +41,20 @@ test: $(VENV)/.complete
 
 bench: $(VENV)/.complete
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.browser
+	$(BIN)/python -m benchmarks.scale
+
+release: $(VENV)/.complete
+	@$(BIN)/python tools/release.py --chapter "$(CHAPTER)" --seed "$(SEED)"
+
+grade: $(VENV)/.complete
+	@$(BIN)/python tools/grade.py --chapter "$(CHAPTER)" --seed "$(SEED)" $(GRADE_ARGS) "$(SUBMISSIONS)"
 
 # Touched last, so that an interrupted set-up is taken up again.
 $(VENV)/.complete: $(REQUIREMENTS) pyproject.toml
 	@PYTHON="$(PYTHON)" bash tools/setup.sh $(VENV) $(REQUIREMENTS)
 	@touch $@
 
+# The classes stay: nothing can make a class's grades again.
 clean:
-	rm -rf .venv .venv-modern build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-modern $(filter-out build/class-%,$(wildcard build/*)) *.egg-info .pytest_cache .ruff_cache .hypothesis

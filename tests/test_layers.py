@@ -1,4 +1,4 @@
-"""Numbers <- figures <- labs: what stands right may import what stands left, never the reverse.
+"""Numbers <- figures <- labs <- exercises: a part may import what stands left of it, no more.
 
 The imports are read from the source, wherever in a file they stand.
 """
@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "d2lstab"
-LEVELS = {"numbers": 0, "figures": 1, "labs": 2}
+LEVELS = {"numbers": 0, "figures": 1, "labs": 2, "exercises": 3}
 # These stand outside the layers: they import something only when asked to.
 OUTSIDE = {"__init__", "__main__", "book", "doctor"}
 THIRD_PARTY = {
     "numbers": {"torch", "numpy", "scipy"},
     "figures": {"torch", "numpy", "scipy", "matplotlib", "PIL"},
     "labs": {"torch", "numpy", "scipy", "matplotlib", "PIL", "IPython", "ipywidgets", "traitlets"},
+    "exercises": {"torch", "numpy", "scipy"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERED = [p for p in MODULES if p.parent != PACKAGE or p.stem not in OUTSIDE]
@@ -106,6 +107,9 @@ def test_only_labs_import_ipywidgets_and_only_book_imports_d2l(path):
         ("figures", "import d2lstab.labs"),
         ("figures", "import ipywidgets"),
         ("labs", "import pandas"),
+        ("labs", "from d2lstab.exercises import check"),
+        ("exercises", "import ipywidgets"),
+        ("exercises", "from d2lstab.book import d2l"),
     ],
 )
 def test_a_wrong_import_is_noticed(layer, statement):

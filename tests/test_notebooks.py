@@ -12,8 +12,11 @@ import nbformat
 import pytest
 from execute_notebooks import WIDGET, clean, lessons
 
-NOTEBOOKS = lessons()
-LESSONS = [path for path in NOTEBOOKS if re.match(r"\d+-", path.name)]
+COURSE = Path(__file__).resolve().parent.parent / "notebooks"
+LESSONS = lessons()
+SOURCES = sorted(COURSE.glob("solutions/*/exercises.ipynb"))
+NOTEBOOKS = [*LESSONS, *sorted(COURSE.glob("[0-9]*/exercises.ipynb"))]
+PAGES = sorted(COURSE.rglob("*.md"))
 CHECKED = "nbval-check-output"
 LONGEST_CELL = 12
 
@@ -137,15 +140,76 @@ def incomplete_closing(notebook):
 
 
 def broken_links(notebook, folder=Path(__file__).parent):
-    links = re.findall(r"\]\(([^)#\s]+)", "\n".join(prose(notebook)))
+    return broken_links_of("\n".join(prose(notebook)), folder)
+
+
+def broken_links_of(text, folder):
+    links = re.findall(r"\]\(([^)#\s]+)", text)
     local = [link for link in links if not re.match(r"[a-z]+:", link)]
     return [link for link in local if not (folder / link).exists()]
+
+
+# The rules of exercises, for the source with solutions and hidden tests.
+
+
+def role(cell):
+    """What nbgrader does with a cell: "answer", "tests", "written" or ""."""
+    record = cell.metadata.get("nbgrader", {})
+    if record.get("solution"):
+        return "written" if record.get("grade") else "answer"
+    return "tests" if record.get("grade") else ""
+
+
+def cells_with_role(notebook, *roles):
+    return [cell for cell in notebook.cells if role(cell) in roles]
+
+
+def too_few_exercises(notebook):
+    graded, written = (len(cells_with_role(notebook, r)) for r in ("tests", "written"))
+    return [] if graded >= 3 and graded + written >= 5 else [f"{graded} graded, {written} written"]
+
+
+def answers_without_a_check(notebook):
+    following = zip(notebook.cells, [*notebook.cells[1:], nbformat.v4.new_code_cell()], strict=True)
+    return [
+        first_line(cell)
+        for cell, after in following
+        if role(cell) == "answer" and not after.source.startswith("check(")
+    ]
+
+
+def answers_without_a_solution(notebook):
+    cells = cells_with_role(notebook, "answer", "written")
+    return [first_line(cell) for cell in cells if "### BEGIN SOLUTION" not in cell.source]
+
+
+def graded_in_plain_sight(notebook):
+    open_part = re.compile("### BEGIN HIDDEN TESTS.*### END HIDDEN TESTS", re.DOTALL)
+    cells = cells_with_role(notebook, "tests")
+    return [first_line(c) for c in cells if "assert" in open_part.sub("", c.source)] + [
+        first_line(c) for c in cells if "assert" not in c.source
+    ]
+
+
+def graded_alike_in_every_class(notebook):
+    cells = cells_with_role(notebook, "tests")
+    return [first_line(c) for c in cells if not re.search(r"= 0  # class seed$", c.source, re.M)]
+
+
+def untagged_answers(notebook):
+    cells = cells_with_role(notebook, "answer", "written")
+    return [first_line(cell) for cell in cells if "X" not in cell.metadata.get("tags", [])]
+
+
+def stored_outputs(notebook):
+    return [first_line(c) for c in code_cells(notebook) if c.outputs or c.execution_count]
 
 
 # The rules applied to the notebooks of the course.
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=relative)
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=relative)
+every_source = pytest.mark.parametrize("path", SOURCES, ids=relative)
 
 
 def read(path):
@@ -154,8 +218,11 @@ def read(path):
     return notebook
 
 
-def test_there_are_lessons():
-    assert LESSONS
+def test_there_are_lessons_and_exercises():
+    assert LESSONS and SOURCES and PAGES
+    assert {path.parent.name for path in SOURCES} == {
+        path.parent.name for path in NOTEBOOKS if path.name == "exercises.ipynb"
+    }
 
 
 @every_notebook
@@ -213,13 +280,13 @@ def test_every_code_cell_has_been_run_in_order(path):
     assert cells_out_of_order(read(path)) == []
 
 
-@every_lesson
-def test_a_lesson_opens_with_what_you_will_see_learn_and_need(path):
+@every_notebook
+def test_a_notebook_opens_with_what_you_will_see_learn_and_need(path):
     assert incomplete_opening(read(path)) == []
 
 
-@every_lesson
-def test_a_lesson_closes_with_summary_and_further_reading(path):
+@every_notebook
+def test_a_notebook_closes_with_summary_and_further_reading(path):
     assert incomplete_closing(read(path)) == []
 
 
@@ -228,7 +295,37 @@ def test_relative_links_lead_to_files(path):
     assert broken_links(read(path), path.parent) == []
 
 
-@every_notebook
+@pytest.mark.parametrize("path", PAGES, ids=relative)
+def test_relative_links_of_a_page_lead_to_files(path):
+    assert broken_links_of(path.read_text(), path.parent) == []
+
+
+EXERCISE_RULES = (
+    too_few_exercises,
+    answers_without_a_check,
+    answers_without_a_solution,
+    graded_in_plain_sight,
+    graded_alike_in_every_class,
+    untagged_answers,
+    stored_outputs,
+    late_imports,
+    foreign_kernel,
+    stored_widgets,
+)
+
+
+@every_source
+@pytest.mark.parametrize("rule", EXERCISE_RULES)
+def test_the_source_of_exercises_keeps_its_rules(path, rule):
+    assert rule(read(path)) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[len(LESSONS) :], ids=relative)
+def test_the_student_s_version_has_no_outputs(path):
+    assert stored_outputs(read(path)) == []
+
+
+@every_lesson
 def test_a_notebook_is_stored_as_the_script_stores_it(path):
     notebook = read(path)
     assert clean(copy.deepcopy(notebook)) == notebook, "run tools/execute_notebooks.py"
@@ -335,6 +432,63 @@ BREAKS = {
 def test_a_rule_is_silent_on_a_good_notebook_and_heard_on_a_broken_one(rule, change):
     notebook = good_notebook()
     assert rule(notebook) == []
+    change(notebook)
+    assert rule(notebook) != []
+
+
+def exercise(number):
+    """The cells of one good exercise: text, answer, check and tests."""
+    answer = dict(solution=True, grade=False, grade_id=f"exercise-{number}")
+    tests = dict(solution=False, grade=True, points=1, grade_id=f"tests-{number}")
+    hidden = "### BEGIN HIDDEN TESTS\nseed = 0  # class seed\nassert f(seed)\n### END HIDDEN TESTS"
+    solution = "def f(x):\n    ### BEGIN SOLUTION\n    return x\n    ### END SOLUTION"
+    new = nbformat.v4.new_code_cell
+    return [
+        nbformat.v4.new_markdown_cell("## What is x?"),
+        new(solution, metadata={"nbgrader": answer, "tags": ["X"]}),
+        new(f'check("{number}", f)'),
+        new("# hidden\n" + hidden, metadata={"nbgrader": tests}),
+    ]
+
+
+def good_exercises():
+    notebook = good_notebook()
+    notebook.cells[1:3] = [nbformat.v4.new_code_cell("import torch")]
+    written = dict(solution=True, grade=True, points=2, grade_id="exercise-9")
+    metadata = {"nbgrader": written, "tags": ["X"]}
+    notebook.cells[2:2] = [
+        *[cell for number in range(3) for cell in exercise(number)],
+        *[
+            nbformat.v4.new_markdown_cell(
+                "### BEGIN SOLUTION\nx\n### END SOLUTION", metadata=metadata
+            )
+            for _ in range(2)
+        ],
+    ]
+    return notebook
+
+
+def set_cell(index, **changes):
+    return lambda notebook: notebook.cells[index].update(changes)
+
+
+EXERCISE_BREAKS = {
+    "two graded exercises": (too_few_exercises, lambda n: n.cells.pop(5)),
+    "no check": (answers_without_a_check, set_cell(4, source="f(1)")),
+    "no solution": (answers_without_a_solution, set_cell(3, source="def f(x):\n    return x")),
+    "an open test": (graded_in_plain_sight, set_cell(5, source="assert f(1)")),
+    "no test": (graded_in_plain_sight, set_cell(5, source="f(1)")),
+    "one class": (graded_alike_in_every_class, set_cell(5, source="seed = 0")),
+    "no tag": (untagged_answers, lambda n: n.cells[3].metadata.pop("tags")),
+    "a run": (stored_outputs, set_cell(4, execution_count=1)),
+    "an output": (stored_outputs, set_cell(4, outputs=[shown("text/plain")])),
+}
+
+
+@pytest.mark.parametrize(("rule", "change"), EXERCISE_BREAKS.values(), ids=EXERCISE_BREAKS)
+def test_a_rule_of_exercises_is_heard_on_broken_ones(rule, change):
+    notebook = good_exercises()
+    assert [broken for broken in EXERCISE_RULES if broken(notebook)] == []
     change(notebook)
     assert rule(notebook) != []
 

@@ -19,8 +19,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def lessons(root=ROOT):
-    """Return all notebooks of the course in reading order, without the sources of exercises."""
-    skipped = {"solutions", ".ipynb_checkpoints"}
+    """Return the lessons in reading order: all notebooks of the course but its exercises."""
+    skipped = {"solutions", ".ipynb_checkpoints", "exercises.ipynb"}
     paths = sorted((root / "notebooks").rglob("*.ipynb"))
     return [path for path in paths if not skipped & set(path.relative_to(root).parts)]
 
