@@ -41,6 +41,7 @@ test: $(VENV)/.complete
 
 bench: $(VENV)/.complete
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.monitor
 	$(BIN)/python -m benchmarks.browser
 	$(BIN)/python -m benchmarks.scale
 

@@ -24,7 +24,7 @@ class Thresholds:
         has to serve all layers: where it suits the whole, a layer at 1e-4 of it stands still. The
         scale of the loss cancels.
     exploding : the gradient norm of the whole network, in units of the loss. In the networks that
-        learned, cross-entropy's stayed under 40; a loss of another scale needs another threshold.
+        learned, cross-entropy's rose to about 40; a loss of another scale needs another threshold.
     smallest_update, largest_update : ‖Δw‖/‖w‖ of one step, dimensionless. CS231n's rule of thumb
         is "somewhere around 1e-3" (notes, neural-networks-3, "Ratio of weights:updates"). At
         1e-4, ten thousand steps in one direction are needed to replace a weight; at 0.1, ten. The

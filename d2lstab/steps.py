@@ -18,26 +18,6 @@ KEPT = 128
 fewer. A step by itself is coarse then, but there are many."""
 
 
-def sample(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return evenly spaced entries of each tensor, float32, 1-D, on the CPU.
-
-    The spacing has no divisor in common with the size, so that all rows and columns have a turn:
-    of 64 columns every 32nd would be two pixels that are black in all images.
-    """
-    if not tensors:
-        return []
-    thin = [tensor.reshape(-1)[:: _spacing(tensor.numel())].cpu() for tensor in tensors]
-    joined = torch.cat(thin).float()
-    return list(joined.split([len(values) for values in thin]))
-
-
-def _spacing(size: int) -> int:
-    spacing = max(1, size // KEPT)
-    while math.gcd(spacing, size) > 1:
-        spacing -= 1
-    return spacing
-
-
 class Layers:
     """The layers of ``network`` as `measure` names them, and which of them owns a parameter."""
 
@@ -119,8 +99,9 @@ class TrainingStep:
                 self._sightings.extend(see(clock(), "gradient", places, gradient))
         weights = [(id(p), g) for p, g in zip(parameters, gradients, strict=True)
                    if id(p) in layers.row]  # fmt: skip
-        samples = sample([gradient for _, gradient in weights])
-        self._samples.update(zip((key for key, _ in weights), samples, strict=True))
+        samples = statistics.samples([gradient for _, gradient in weights], least=KEPT)
+        for (key, _), values in zip(weights, samples, strict=True):
+            self._samples[key] = values.float()
 
     @torch.no_grad()
     def measure(self, layers: Layers) -> StepHealth:

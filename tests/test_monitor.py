@@ -19,7 +19,6 @@ from d2lstab.book import d2l
 from d2lstab.datasets import digits
 from d2lstab.health import StepHealth, Thresholds
 from d2lstab.passes import Pass
-from d2lstab.steps import sample
 
 BATCH = digits(64)
 NEVER = Thresholds(1e-300, 1e300, 1e-300, 1e300, 2.0, 2.0)
@@ -151,16 +150,6 @@ def test_the_histogram_counts_the_entries_of_the_gradient_by_size():
         exponents = layer.weight.grad.abs().log2().floor().flatten().numpy()
         expected = np.histogram(exponents, np.arange(-150.5, 128))[0] / len(exponents)
         np.testing.assert_allclose(histogram[1, row], expected, atol=1e-12)
-
-
-@pytest.mark.parametrize("shape", [(500, 64), (64, 64), (96, 784), (8, 4, 3, 3), (3, 5)])
-def test_of_a_large_gradient_some_evenly_spaced_entries_of_every_column_are_kept(shape):
-    kept = sample([torch.arange(math.prod(shape)).reshape(shape).float()])[0].long()
-    spacing = set(kept.diff().tolist())
-    assert len(spacing) == 1 and kept[0] == 0 and kept[-1] + spacing.pop() >= math.prod(shape)
-    assert min(128, math.prod(shape)) <= len(kept) < 300
-    columns = {int(index) % shape[-1] for index in kept}
-    assert len(columns) == min(shape[-1], len(kept))
 
 
 def test_the_entries_kept_are_the_gradients():

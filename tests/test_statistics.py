@@ -157,9 +157,19 @@ def test_a_small_tensor_is_its_own_sample_and_a_large_one_is_thinned(dtype):
     same, thin = samples([small, large])
     assert torch.equal(same, small.double().flatten())
     assert thin.dtype is torch.float64
-    assert SAMPLED <= len(thin) < 2 * SAMPLED
-    step = large.numel() // SAMPLED
-    assert torch.equal(thin, large.double().flatten()[::step])
+    assert SAMPLED <= len(thin) < 1.2 * SAMPLED
+    assert torch.equal(thin, large.double().flatten()[::53])  # 60 000 = 2⁵ · 3 · 5⁴
+
+
+@pytest.mark.parametrize("shape", [(500, 64), (64, 64), (96, 784), (8, 4, 3, 3), (3, 5)])
+def test_a_sample_has_evenly_spaced_entries_of_every_column(shape):
+    (kept,) = samples([torch.arange(math.prod(shape)).reshape(shape).double()], least=128)
+    kept = kept.long()
+    spacing = set(kept.diff().tolist())
+    assert len(spacing) == 1 and kept[0] == 0 and kept[-1] + spacing.pop() >= math.prod(shape)
+    assert min(128, math.prod(shape)) <= len(kept) < 300
+    columns = {int(index) % shape[-1] for index in kept}
+    assert len(columns) == min(shape[-1], len(kept))
 
 
 def test_a_sample_of_nothing_is_empty():

@@ -412,9 +412,9 @@ def test_an_isolated_command_sees_no_solutions_no_home_and_no_network(tmp_path):
 def test_a_link_out_of_a_submission_s_folder_is_not_followed(tmp_path):
     (tmp_path / "own").mkdir()
     (tmp_path / "secret.txt").write_text("the teacher's")
-    (tmp_path / "own/result.json").symlink_to(tmp_path / "secret.txt")
+    (tmp_path / "own/mine.db").symlink_to(tmp_path / "secret.txt")
     (tmp_path / "own/mine.txt").write_text("x")
-    assert own_file(tmp_path / "own", "result.json") is None
+    assert own_file(tmp_path / "own", "mine.db") is None
     assert own_file(tmp_path / "own", "mine.txt").read_text() == "x"
 
 

@@ -143,13 +143,13 @@ WARN = "\nimport warnings\n\nwarnings.warn('careful')\nwarnings.simplefilter('de
 
 LINK = """
 import os
+import tempfile
 
-for name in ("progress.txt", "result.json"):  # in the folder of the course, three above
-    path = os.path.join("../../..", name)
-    if os.path.exists(path):
-        os.remove(path)
-    os.symlink("/etc/passwd", path)
-os._exit(1)
+with tempfile.NamedTemporaryFile("w", delete=False) as file:
+    file.write("not of this folder")
+os.chdir("../../..")  # to the folder of the course
+os.remove("gradebook.db")
+os.symlink(file.name, "gradebook.db")
 """
 SPY = """
 import os
@@ -191,7 +191,7 @@ KINDS = {
         answer("1-3", "import os\n\nos._exit(1)"), 0, "the kernel died in exercise-1-3"
     ),
     "segfault": Kind(first("import ctypes\n\nctypes.string_at(0)"), 0, "the kernel died in cell 3"),
-    "links": Kind(first(LINK), 0, "the kernel died"),
+    "links": Kind(first(LINK), 0, "nbgrader failed"),
     "spy": Kind(first(SPY), 18),  # where submissions are isolated
     "changed-tests": Kind(changed_tests, 0, "changed, put back: tests-1-1, tests-1-2"),
     "changed-metadata": Kind(changed_metadata, 0, "changed, put back: tests-1-1, tests-1-2"),

@@ -8,6 +8,7 @@ installed, that process has no network and sees neither the solutions nor the te
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ import matplotlib.font_manager  # it writes the list of fonts that the kernels t
 import nbformat
 from course import BUILD, NOTEBOOK, ROOT, class_folder
 from isolate import available, isolated
-from report import Graded, merge, own_file, table, write_csv
+from report import Graded, merge, table, write_csv
 from submission import UnreadableError, collect, read, restore
 from supervise import supervise
 
@@ -30,6 +31,8 @@ NOT_ISOLATED = (
     "NOT ISOLATED: the students' code runs with your rights. Install bubblewrap (Linux), or see "
     "notebooks/00-start-here/for-teachers.md."
 )
+
+SIGNS = {"DeadKernelError": "the kernel died"}
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,13 @@ def _grade(submission, folder, chapter, released, course, limits):
         command.append(str(limits.cell_seconds))
         if available():
             command = isolated(command, course, [folder.parent, submission.path.parent])
-        with (course / "log.txt").open("w") as log:
-            output = dict(stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        with tempfile.TemporaryFile("w+") as log:
+            output = dict(stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
             run = supervise(
                 command, limits.seconds, limits.memory_mb, env=environment, cwd=course, **output
             )
-        failure = _failure(course, run)
+            log.seek(0)
+            failure = _failure(log, run)
     except UnreadableError as error:
         return Graded(student, failure=str(error))
     except Exception as error:  # a fault of ours: this submission is named, the others go on
@@ -115,19 +119,24 @@ def _environment(course):
     }
 
 
-def _failure(course, run):
-    """Why nbgrader gave no score, or ""."""
-    progress, result = own_file(course, "progress.txt"), own_file(course, "result.json")
-    where = f" in {progress.read_text()[:40]}" if progress else ""
+def _failure(log, run):
+    """Why nbgrader gave no score, or "", from the lines that `tools/autograde.py` printed."""
+    cell, outcome = "", None
+    for line in log:
+        with contextlib.suppress(ValueError, TypeError, AttributeError):  # other programs' lines
+            said = json.loads(line)
+            cell, outcome = said.get("cell", cell), said if "success" in said else outcome
+    where = f" in {str(cell)[:40]}" if cell else ""
     if run.stopped:
         return run.stopped + where
-    if not result:
+    if outcome is None:
         return "nbgrader itself ended" + where
-    outcome = json.loads(result.read_text())
     if outcome["success"]:
         return ""
-    if "DeadKernelError" in outcome["log"]:
-        return "the kernel died" + where
+    open("/tmp/exb/log.txt","a").write(outcome["log"]+"=====")
+    for sign, words in SIGNS.items():
+        if sign in outcome["log"]:
+            return words + where
     return f"nbgrader failed{where}: " + (outcome["log"].strip().splitlines() or [""])[-1]
 
 

@@ -110,7 +110,7 @@ def _late(one, chapter):
 
 
 def _keep_files(folder, chapter, one):
-    """Copy the executed notebook, the feedback and the log into the class folder."""
+    """Copy the executed notebook and the feedback into the class folder."""
     for step, kind in (("autograded", "ipynb"), ("feedback", "html")):
         path = Path(step) / one.student / chapter / f"{NOTEBOOK}.{kind}"
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -124,9 +124,6 @@ def _keep_files(folder, chapter, one):
             f"<h1>{html.escape(chapter)}</h1><p>Your submission got no points, because it could "
             f"not be graded: {html.escape(one.failure)}.</p>\n"
         )
-        if one.course and (log := own_file(one.course, "result.json")):
-            (folder / "logs").mkdir(exist_ok=True)
-            shutil.copy(log, folder / "logs" / f"{one.student}.json")
 
 
 def write_csv(folder, chapter, graded):

@@ -19,8 +19,8 @@ from d2lstab.statistics import BINADES, SMALLEST_BINADE
 RULE_OF_THUMB = 1e-3  # for ‖Δw‖/‖w‖; source in `Thresholds`
 _SIZES = LinearSegmentedColormap.from_list("sizes", ["#e3eef8", "#9ecae1", "#2171b5", NAVY])
 _BESIDE_TITLE = dict(
-    loc="lower right", bbox_to_anchor=(1.02, 0.98), ncols=2, fontsize=7.5, frameon=False,
-    borderpad=0.2, columnspacing=1, handlelength=1.3,
+    loc="lower right", bbox_to_anchor=(1.03, 0.98), ncols=2, fontsize=7.5, frameon=False,
+    borderpad=0.1, columnspacing=0.8, handlelength=1, handletextpad=0.5,
 )  # fmt: skip
 _SHARES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9ecae1", "#2171b5", NAVY])
 _DECADES = 12  # that the colours tell apart, at most; smaller norms are as light as the lightest
