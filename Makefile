@@ -31,11 +31,11 @@ lab: $(VENV)/.complete
 	@echo "Opening JupyterLab in the browser; stop it here with Ctrl-C"
 	@$(BIN)/python -m jupyterlab --ServerApp.root_dir="$(CURDIR)" $(ROOT_ARGS) $(JUPYTER_ARGS) $(FIRST)
 
-# nbval runs two kernels side by side, so each gets one thread.
+# Two tests or kernels run side by side, so each gets one thread.
 test: $(VENV)/.complete
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
 		--nbval-cell-timeout=120 -n 2 --dist loadfile notebooks
 

@@ -185,7 +185,7 @@ KINDS = {
         answer("1-2", "def log10_norm(Ws):\n    while True:\n        pass"), 16, "1.2 ran out"
     ),
     "hangs-at-once": Kind(first("while True:\n    pass"), 18),
-    "stubborn": Kind(first(STUBBORN), 0, "stopped after"),
+    "stubborn": Kind(first(STUBBORN), 0, " in cell 3"),
     "hog": Kind(first(HOG), 0, "of memory in cell 3"),
     "crashes": Kind(
         answer("1-3", "import os\n\nos._exit(1)"), 0, "the kernel died in exercise-1-3"

@@ -32,7 +32,11 @@ NOT_ISOLATED = (
     "notebooks/00-start-here/for-teachers.md."
 )
 
-SIGNS = {"DeadKernelError": "the kernel died"}
+SIGNS = {
+    "DeadKernelError": "the kernel died",
+    "CellTimeoutError": "it could not be interrupted",
+}
+"""What stands in nbgrader's log, and in our words."""
 
 
 @dataclass(frozen=True)
@@ -133,11 +137,11 @@ def _failure(log, run):
         return "nbgrader itself ended" + where
     if outcome["success"]:
         return ""
-    open("/tmp/exb/log.txt","a").write(outcome["log"]+"=====")
     for sign, words in SIGNS.items():
         if sign in outcome["log"]:
             return words + where
-    return f"nbgrader failed{where}: " + (outcome["log"].strip().splitlines() or [""])[-1]
+    errors = [line.strip() for line in outcome["log"].splitlines() if "Error:" in line]
+    return f"nbgrader failed{where}: " + (errors or ["it does not say why"])[-1][:100]
 
 
 def show_bar(total):
