@@ -120,7 +120,8 @@ def plot(results: list[Depth], held: list[tuple[int, float]]) -> Figure:
     axes[0].set(ylabel="milliseconds (log scale)")
     axes[1].set(ylabel="megabytes at the peak (log scale)")
     axes[2].plot(*np.array(held).T, color=BLUE)
-    axes[2].set(xlabel="updates of a lab", ylabel="megabytes held", ylim=(0, None))
+    axes[2].set(xlabel="updates of a lab", ylabel="megabytes held")
+    axes[2].set_ylim(0, 1.2 * max(megabytes for _, megabytes in held))
     titles = ("time at width 64", "memory at width 64", "memory over the updates")
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(title, loc="left", fontsize=10)
