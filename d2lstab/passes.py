@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import (
@@ -12,9 +11,9 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 
-from d2lstab import statistics
 from d2lstab.activations import ACTIVATIONS
-from d2lstab.recorder import LayerRecord, Recorder, _tensors
+from d2lstab.recorder import Recorder, tensors_in
+from d2lstab.units import Units, units_of
 
 # They turn finite gradients into finite gradients, so that no NaN can arise on the way back.
 _HARMLESS = {activation.module for activation in ACTIVATIONS.values()}
@@ -53,25 +52,6 @@ def see(time: int, kind: str, places: list[str], tensor: Tensor) -> list[Sightin
     return [Sighting(time, kind, places, torch.aminmax(plain))]
 
 
-@dataclass(frozen=True, eq=False)
-class Units:
-    """What the activation functions of one layer did.
-
-    flat, pairs : how many (example, unit) pairs lay in a flat part, of how many.
-    dead : which units lay there for every example, bool, (units,).
-    """
-
-    flat: float
-    pairs: int
-    dead: np.ndarray
-
-    def joined(self, other: "Units") -> "Units":
-        """Both together: a unit is dead where it is in both."""
-        same = self.dead.shape == other.dead.shape
-        dead = self.dead & other.dead if same else other.dead
-        return Units(self.flat + other.flat, self.pairs + other.pairs, dead)
-
-
 class Pass(Recorder):
     """One forward pass through ``network``, listened to from its creation to `end`.
 
@@ -91,7 +71,7 @@ class Pass(Recorder):
         self._names = {id(module): name for name, module in self.modules.items()}
         self._users: dict[int, tuple[Tensor, list[str]]] = {}  # the tensor, lest its id be reused
         self._outputs: list[tuple[int, str, Tensor, int]] = []  # time, module, tensor, version
-        self._inputs = list(_tensors(inputs))
+        self._inputs = list(tensors_in(inputs))
         self.__enter__()
 
     def __enter__(self):
@@ -105,12 +85,12 @@ class Pass(Recorder):
 
     def end(self, output: object, reached: Callable[["Pass"], None]) -> None:
         """Stop listening; ``reached`` is called when backpropagation comes to ``output``."""
-        ends = list(_tensors(output))
+        ends = list(tensors_in(output))
         lost = any(sighting.found for end in ends for sighting in see(0, "", [], end))
         if lost:
             self._look_back()
         self.close()
-        self.order = tuple(record.name for record in self._heard)
+        self.order = tuple(record.name for record in self.heard)
         if not lost:  # NaN is neither flat nor steep
             self._reduce()
         for tensor in ends:
@@ -133,7 +113,7 @@ class Pass(Recorder):
         if not name or harmless and not in_place:
             return
         with torch._C.DisableTorchFunction():  # what happens here is not to be listened to
-            for tensor in _tensors(args):
+            for tensor in tensors_in(args):
                 if in_place:
                     self._look_back(tensor)  # the last chance to see it
                 if not harmless and tensor.grad_fn is not None:
@@ -155,7 +135,7 @@ class Pass(Recorder):
         name = self._names.get(id(module))
         if name is not None:
             with torch._C.DisableTorchFunction():
-                for tensor in _tensors(output):
+                for tensor in tensors_in(output):
                     self._outputs.append((self._clock(), name, tensor, tensor._version))
 
     def _look_back(self, only: Tensor | None = None) -> None:
@@ -176,15 +156,8 @@ class Pass(Recorder):
 
     @torch.no_grad()
     def _reduce(self) -> None:
-        calls: dict[tuple[str, int], list[tuple[LayerRecord, Tensor]]] = {}
-        for record in self._heard:
-            for activation, before in record.pre_activations:
-                calls.setdefault((activation.name, record.unit_dim), []).append((record, before))
+        for record, units in units_of(self.heard).items():
+            so_far = self.units.get(record.name)
+            self.units[record.name] = so_far.joined(units) if so_far else units
+        for record in self.heard:
             record.pre_activations.clear()
-        for (name, unit_dim), some in calls.items():
-            tensors = [before for _, before in some]
-            shares, masks = statistics.flat_shares(ACTIVATIONS[name], tensors, unit_dim)
-            for (record, before), share, mask in zip(some, shares, masks, strict=True):
-                units = Units(share * before.numel(), before.numel(), mask)
-                so_far = self.units.get(record.name)
-                self.units[record.name] = so_far.joined(units) if so_far else units

@@ -49,6 +49,8 @@ class Recorder(TorchFunctionMode):
 
     modules, parameters : those of the network, by name and by id; kept w.T and the like count as
     parameters, too.
+    layer_by_weight : the layer that a weight, by its id, belongs to.
+    heard : the layers that ran, in the order of their first call.
 
     Raises ValueError when ``network`` has no weight, that is no parameter of two dimensions, or
     lazy layers without a shape.
@@ -56,15 +58,15 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, network: nn.Module):
         super().__init__()
-        self._by_weight: dict[int, LayerRecord] = {}
+        self.layer_by_weight: dict[int, LayerRecord] = {}
         self._blocks: dict[nn.Module, LayerRecord] = {}
-        self._heard: dict[LayerRecord, None] = {}  # in the order of the first call
+        self.heard: dict[LayerRecord, None] = {}
         self._running: list[LayerRecord] = []  # blocks that have begun and not ended
         self._pending: tuple[LayerRecord, Tensor] | None = None  # output not yet activated
         self.modules = dict(network.named_modules())
         self.parameters: dict[int, nn.Parameter] = {}
         self._find_layers(network)
-        if not self._by_weight:
+        if not self.layer_by_weight:
             raise ValueError("network has no layer to measure: no parameter of two dimensions.")
 
     def _find_layers(self, network: nn.Module) -> None:
@@ -84,7 +86,7 @@ class Recorder(TorchFunctionMode):
             trainable = [weight for weight in own if weight.requires_grad]
             layer = LayerRecord(block or type(network).__name__, trainable, unit_dim)
             for weight in own:
-                self._by_weight[id(weight)] = layer
+                self.layer_by_weight[id(weight)] = layer
             if self.modules[block]._modules and held[block] == 1:
                 self._blocks[self.modules[block]] = layer
 
@@ -125,9 +127,9 @@ class Recorder(TorchFunctionMode):
 
     def _put_out(self, layer: LayerRecord, output: object) -> None:
         self._settle()
-        self._heard.setdefault(layer)
+        self.heard.setdefault(layer)
         if not self._running:
-            tensor = next(_tensors(output), None)
+            tensor = next(tensors_in(output), None)
             self._pending = None if tensor is None else (layer, tensor)
 
     def _settle(self) -> None:
@@ -161,23 +163,24 @@ class Recorder(TorchFunctionMode):
             return output
         output = function(*args, **kwargs)
         values = (*args, *kwargs.values()) if kwargs else args
-        layers = [self._by_weight[key] for key in map(id, values) if key in self._by_weight]
+        by_weight = self.layer_by_weight
+        layers = [by_weight[key] for key in map(id, values) if key in by_weight]
         for value in values:
             if isinstance(value, list | tuple):
-                layers += [self._by_weight[id(x)] for x in value if id(x) in self._by_weight]
+                layers += [by_weight[id(x)] for x in value if id(x) in by_weight]
         if layers:
             self._weight_used(layers, values, output)
         return output
 
     def _weight_used(self, layers: list[LayerRecord], values: tuple, output: object) -> None:
-        if all(id(x) in self.parameters for x in _tensors(values, any_kind=True)):
-            for tensor in _tensors(output):  # still a weight: transposed, normalized, …
-                self._by_weight[id(tensor)] = layers[0]
+        if all(id(x) in self.parameters for x in tensors_in(values, any_kind=True)):
+            for tensor in tensors_in(output):  # still a weight: transposed, normalized, …
+                self.layer_by_weight[id(tensor)] = layers[0]
                 self.parameters[id(tensor)] = tensor
             return
         self._put_out(layers[0], output)
         for layer in layers[1:]:  # several weights in one call (nn.MultiheadAttention)
-            self._heard.setdefault(layer)
+            self.heard.setdefault(layer)
 
     def backward(self, loss: Tensor) -> list[tuple[LayerRecord, list[Tensor]]]:
         """Backpropagate; return the layers in the order they ran, each with its gradients.
@@ -185,13 +188,13 @@ class Recorder(TorchFunctionMode):
         The gradients are those of `LayerRecord.weights`, less the weights that the loss does not
         depend on. The parameters' own ``.grad`` stay as they are.
         """
-        weights = [weight for layer in self._heard for weight in layer.weights]
+        weights = [weight for layer in self.heard for weight in layer.weights]
         if not weights:
             raise ValueError("no layer that ran has a weight that requires a gradient.")
         gradients = iter(torch.autograd.grad(loss, weights, allow_unused=True))
         return [
-            (layer, [_plain(g) for g in islice(gradients, len(layer.weights)) if g is not None])
-            for layer in self._heard
+            (layer, [dense_real(g) for g in islice(gradients, len(layer.weights)) if g is not None])
+            for layer in self.heard
         ]
 
 
@@ -203,17 +206,17 @@ def _upwards(name: str) -> Iterator[str]:
     yield ""
 
 
-def _plain(gradient: Tensor) -> Tensor:
+def dense_real(gradient: Tensor) -> Tensor:
     """Dense and real: those of sparse embeddings are sparse, those of complex weights complex."""
     gradient = gradient.to_dense() if gradient.is_sparse else gradient
     return torch.view_as_real(gradient.resolve_conj()) if gradient.is_complex() else gradient
 
 
-def _tensors(value: object, any_kind: bool = False) -> Iterator[Tensor]:
+def tensors_in(value: object, any_kind: bool = False) -> Iterator[Tensor]:
     """The floating-point tensors (or those of any kind) in nested tuples, lists and dicts."""
     if isinstance(value, Tensor):
         if any_kind or value.is_floating_point():
             yield value
     elif isinstance(value, tuple | list | dict):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(part, any_kind)
+            yield from tensors_in(part, any_kind)

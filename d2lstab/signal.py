@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from d2lstab import statistics
-from d2lstab.activations import ACTIVATIONS
 from d2lstab.datasets import digits
 from d2lstab.networks import NetworkSpec, build
 from d2lstab.recorder import LayerRecord, Recorder
+from d2lstab.units import units_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,15 +138,16 @@ def _profile(
     records = [record for record, _ in layers]
     gradient_norm, samples = _weight_gradients([gradients for _, gradients in layers])
     mean, std = _moments(records)
-    saturated, dead = _flat_shares(records)
+    units = units_of(records)
+    heard = [units.get(record) for record in records]
     profile = SignalProfile(
         names=tuple(record.name for record in records),
         weight_gradient_norm=gradient_norm,
         activation_gradient_norm=_array([x.gradient_square_sum for x in records]).sqrt(),
         activation_mean=mean,
         activation_std=std,
-        saturated_share=saturated,
-        dead_share=dead,
+        saturated_share=_array([x.saturated_share if x else math.nan for x in heard]),
+        dead_share=_array([x.dead_share if x else math.nan for x in heard]),
         gradient_samples=samples,
         loss=loss,
         spec=spec,
@@ -191,28 +192,6 @@ def _moments(records: list[LayerRecord]) -> tuple[Tensor, Tensor]:
         mean, mean_square = total / size, squares / size
         std = np.sqrt(np.maximum(mean_square - mean**2, 0))
     return _array(mean), _array(np.where(np.isinf(mean_square), mean_square, std))
-
-
-def _flat_shares(records: list[LayerRecord]) -> tuple[Tensor, Tensor]:
-    """Saturated and dead share of each layer; NaN where no activation function was heard."""
-    calls: dict[tuple[str, int], list[tuple[int, Tensor]]] = {}
-    for row, record in enumerate(records):
-        for activation, before in record.pre_activations:
-            calls.setdefault((activation.name, record.unit_dim), []).append((row, before))
-    flat, pairs = np.zeros((2, len(records)))
-    dead: list[np.ndarray | None] = [None] * len(records)
-    for (name, unit_dim), some in calls.items():
-        tensors = [before for _, before in some]
-        shares, masks = statistics.flat_shares(ACTIVATIONS[name], tensors, unit_dim)
-        for (row, before), share, mask in zip(some, shares, masks, strict=True):
-            flat[row], pairs[row] = flat[row] + share * before.numel(), pairs[row] + before.numel()
-            same = dead[row] is not None and dead[row].shape == mask.shape
-            dead[row] = dead[row] & mask if same else mask
-    with np.errstate(invalid="ignore"):
-        share = flat / pairs
-    return _array(share), _array(
-        [math.nan if x is None else np.count_nonzero(x) / x.size for x in dead]
-    )
 
 
 def _check(network, inputs, loss) -> tuple[tuple, Callable]:

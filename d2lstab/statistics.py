@@ -72,12 +72,9 @@ def _are_float32(tensors: Sequence[Tensor]) -> np.ndarray:
 
 def _numpy(numbers: Sequence[Tensor]) -> np.ndarray:
     """0-dimensional tensors as one float64 array."""
-    return torch.stack(on_cpu(numbers)).double().numpy() if numbers else np.zeros(0)
-
-
-def on_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors on the CPU; those that are there already cost no call."""
-    return [tensor if tensor.device.type == "cpu" else tensor.cpu() for tensor in tensors]
+    if not numbers:
+        return np.zeros(0)
+    return torch.stack([number.cpu() for number in numbers]).double().numpy()
 
 
 def flat_shares(
@@ -146,7 +143,7 @@ def samples(tensors: Sequence[Tensor], least: int = SAMPLED) -> list[Tensor]:
     if not tensors:
         return []
     thin = [tensor.reshape(-1)[:: _spacing(tensor.numel(), least)] for tensor in tensors]
-    joined = torch.cat(on_cpu(thin)).double()
+    joined = torch.cat([values.cpu() for values in thin]).double()
     return list(joined.split([len(values) for values in thin]))
 
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from d2lstab import statistics
 from d2lstab.health import StepHealth
-from d2lstab.passes import Pass, Sighting, Units, see
-from d2lstab.recorder import Recorder, _plain
+from d2lstab.passes import Pass, Sighting, see
+from d2lstab.recorder import Recorder, dense_real
+from d2lstab.units import Units
 
 KEPT = 128
 """Entries of a weight's gradient that are kept at each step: so many or a few more, or all of
@@ -24,7 +25,7 @@ class Layers:
     def __init__(self, network: nn.Module):
         self.network = network
         recorder = Recorder(network)
-        owners = {key: layer.name for key, layer in recorder._by_weight.items()}
+        owners = {key: layer.name for key, layer in recorder.layer_by_weight.items()}
         self.names = tuple(dict.fromkeys(owners.values()))
         self.row = {key: self.names.index(name) for key, name in owners.items()}
         self.parameter_names = {id(p): name for name, p in network.named_parameters()}
@@ -83,14 +84,14 @@ class TrainingStep:
         trainable = [p for p in parameters if p.requires_grad]
         self._weights = [p for p in trainable if id(p) in layers.row]
         self._others = [p for p in trainable if id(p) not in layers.row]
-        self.before = [_plain(weight).clone() for weight in self._weights]
+        self.before = [dense_real(weight).clone() for weight in self._weights]
 
     @torch.no_grad()
     def note_gradients(
         self, parameters: Sequence[nn.Parameter], layers: Layers, clock: Callable[[], int]
     ) -> None:
         """Take down each parameter's ``.grad``; of several in one step, the last one stands."""
-        gradients = [_plain(parameter.grad) for parameter in parameters]
+        gradients = [dense_real(parameter.grad) for parameter in parameters]
         squares = statistics.square_sums(gradients)
         for parameter, gradient, square in zip(parameters, gradients, squares, strict=True):
             self._gradients[id(parameter)] = parameter, square
@@ -106,7 +107,7 @@ class TrainingStep:
     @torch.no_grad()
     def measure(self, layers: Layers) -> StepHealth:
         """Reduce the step, whose weights have just been updated."""
-        after = [_plain(weight) for weight in self._weights]
+        after = [dense_real(weight) for weight in self._weights]
         added = statistics.square_sums(torch._foreach_sub(after, self.before))
         size = statistics.square_sums(self.before)
         parameters = [parameter for parameter, _ in self._gradients.values()]
@@ -139,8 +140,8 @@ class TrainingStep:
             heard = [one.units[name] for one in self.passes if name in one.units]
             if heard:
                 units = reduce(Units.joined, heard)
-                saturated[row] = units.flat / units.pairs
-                dead[row] = np.count_nonzero(units.dead) / units.dead.size
+                saturated[row] = units.saturated_share
+                dead[row] = units.dead_share
         return saturated, dead
 
     def _trouble(
@@ -151,7 +152,7 @@ class TrainingStep:
             owner = layers.owner(self._weights[int(np.argmin(np.isfinite(size)))])
             words = f"{layers.describe(owner)} has weights of Inf or NaN before this step"
             return "nan weight", owner, words
-        others = statistics.square_sums([_plain(parameter) for parameter in self._others])
+        others = statistics.square_sums([dense_real(parameter) for parameter in self._others])
         if np.isfinite(gradients.sum() + added.sum() + others.sum()):
             return None
         sightings = [*self._sightings, *(s for one in self.passes for s in one.sightings)]
