@@ -12,7 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
-import nbformat  # noqa: E402, the teacher's tools are programs, not a package
+# The teacher's tools are programs, not a package: their folder must be on the path first (E402).
+import nbformat  # noqa: E402
 from classroom import KINDS, make_class  # noqa: E402
 from grade import Limits, grade_class, show_bar  # noqa: E402
 from isolate import available  # noqa: E402

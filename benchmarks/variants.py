@@ -144,23 +144,10 @@ draw()
 slider
 """
 
-PASS_TO_LABEL = f"""\
-{PASS}
 
-slider, label = {GAINS}, widgets.Label()
-label.add_class("round-trip")
-
-
-def write(_=None):
-    label.value = f"gain {{slider.value:.2f}}, loss {{one_pass(slider.value)[0].item():.6f}}"
-
-
-slider.observe(write, "value")
-write()
-widgets.VBox([slider, label])
-"""
-
-LABEL = f"""\
+def _label(text: str) -> str:
+    """Code that writes an f-string with the slider's value into a label, and no picture."""
+    return f"""\
 import ipywidgets as widgets
 
 slider, label = {GAINS}, widgets.Label()
@@ -168,13 +155,19 @@ label.add_class("round-trip")
 
 
 def write(_=None):
-    label.value = f"gain {{slider.value:.2f}}"
+    label.value = f"{text}"
 
 
 slider.observe(write, "value")
 write()
 widgets.VBox([slider, label])
 """
+
+
+LABEL = _label("gain {slider.value:.2f}")
+PASS_TO_LABEL = f"{PASS}\n" + _label(
+    "gain {slider.value:.2f}, loss {one_pass(slider.value)[0].item():.6f}"
+)
 
 
 @dataclass(frozen=True)

@@ -268,7 +268,7 @@ def test_all_hooks_are_gone_after_the_block_and_after_an_error_between_steps():
         train(model, sgd(model), 2)
     assert listeners(model) == before
     with pytest.raises(ZeroDivisionError), monitor:
-        1 / 0  # noqa: B018
+        1 / 0  # noqa: B018, raised on purpose
     assert listeners(model) == before
     train(model, sgd(model), 2)
     assert len(monitor.record) == 2  # deaf now
@@ -717,7 +717,7 @@ class Apply(nn.Module):
         return self.function(x)
 
 
-def around(function, *, before=nn.Tanh(), after=nn.ReLU()):  # noqa: B008
+def around(function, *, before=nn.Tanh(), after=nn.ReLU()):  # noqa: B008, never changed
     """Layers around one odd function, which stands at place 2."""
     return nn.Sequential(nn.Linear(64, 16), before, Apply(function), nn.Linear(16, 16), after,
                          nn.Linear(16, 10))  # fmt: skip

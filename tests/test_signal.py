@@ -467,7 +467,7 @@ def test_the_books_recurrent_network():
 def test_the_books_recurrent_network_from_scratch():
     with book_seed():
         rnn, x = d2l.RNNScratch(5, 7, sigma=2.0), noise(4, 3, 5)
-    loss = lambda out: squared(torch.stack(out[0]))  # noqa: E731
+    loss = lambda out: squared(torch.stack(out[0]))  # noqa: E731, the shortest form
     twin, h, flat = copy.deepcopy(rnn), torch.zeros(3, 7), []
     with torch.no_grad():
         for step in x:
@@ -728,7 +728,7 @@ def test_sparse_and_complex_gradients_are_measured():
     expected = [norm([dense[0].weight.grad]), norm([dense[1].weight.grad])]
     assert profile.weight_gradient_norm.tolist() == pytest.approx(expected)
     network, x = nn.Linear(6, 3, dtype=torch.cfloat), noise(4, 6, dtype=torch.cfloat)
-    loss = lambda out: out.abs().square().sum()  # noqa: E731
+    loss = lambda out: out.abs().square().sum()  # noqa: E731, the shortest form
     profile = measure(network, x, loss)
     loss(network(x)).backward()
     expected = network.weight.grad.abs().square().sum().sqrt().item()
