@@ -1,5 +1,6 @@
 """Every exercise takes the right answer under many seeds, and tells each typical mistake its name.
 
+Chapter 1's exercises, and for every chapter's what garbage gets (test_exercises_chapter2 is for 2).
 The right answers here are the learner's way (closed forms, loops); the checkers measure.
 """
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from d2lstab import NetworkSpec, diagnose, measure
-from d2lstab.exercises import CHECKERS, check
+from d2lstab.exercises import CHECKERS, chapter1, check
 from d2lstab.exercises.chapter1 import broken_network
 
 SEEDS = range(12)
@@ -120,8 +121,8 @@ RIGHT = {
 
 
 def test_every_exercise_has_a_right_answer_and_wrong_ones():
-    assert set(RIGHT) | {"1.11"} == set(CHECKERS)
-    for exercise in CHECKERS:
+    assert set(RIGHT) | {"1.11"} == set(chapter1.CHECKERS)
+    for exercise in chapter1.CHECKERS:
         assert sum(number == exercise for number, _, _ in WRONG) >= 3, exercise
 
 
@@ -351,7 +352,7 @@ def test_a_typical_mistake_gets_the_hint_meant_for_it(exercise, answer, hint):
         assert not result and not result.correct and hint in result.hint, result
 
 
-@pytest.mark.parametrize("exercise", CHECKERS)
+@pytest.mark.parametrize("exercise", chapter1.CHECKERS)
 def test_a_hint_gives_no_solution_away(exercise):
     own = [(answer, hint) for number, answer, hint in WRONG if number == exercise]
     hints = " ".join(check(exercise, answer, seed=3).hint for answer, _ in own)

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import nbformat
 import psutil
 import pytest
 import release as releasing
+import test_exercises
+import test_exercises_chapter2
 from classroom import KINDS, cell_of, make_class, name, solved
 from course import ROOT, SOURCES, gradebook
 from grade import Limits, grade_class
@@ -23,43 +26,55 @@ from report import Graded, merge, own_file, write_csv
 from sqlalchemy.exc import SAWarning
 from submission import UnreadableError, collect, read, restore
 from supervise import supervise
-from test_exercises import WRONG
 
-CHAPTER = "01-gradient-problems"
-STORED = ROOT / "notebooks" / CHAPTER / "exercises.ipynb"
+from d2lstab.exercises import CHECKERS
+
+CHAPTERS = course.chapters()
+CHAPTER = CHAPTERS[0]  # where any would do
+WRONG = test_exercises.WRONG + test_exercises_chapter2.WRONG
+
+every_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
 
 
-def source(seed=0):
+def stored(chapter):
+    return ROOT / "notebooks" / chapter / "exercises.ipynb"
+
+
+def source(seed=0, chapter=CHAPTER):
     """The source with solutions and hidden tests, for one class."""
-    return seeded(nbformat.read(SOURCES / CHAPTER / "exercises.ipynb", as_version=4), seed)
+    return seeded(nbformat.read(SOURCES / chapter / "exercises.ipynb", as_version=4), seed)
 
 
 @pytest.fixture(scope="module")
 def class_7(tmp_path_factory):
-    """The folder of a class in which the chapter has been released with seed 7."""
+    """The folder of a class in which every chapter has been released with seed 7."""
     folder = tmp_path_factory.mktemp("build") / "class-7"
-    release(CHAPTER, folder, seed=7)
+    for chapter in CHAPTERS:
+        release(chapter, folder, seed=7)
     return folder
 
 
-def student_version(folder):
-    return nbformat.read(folder / "release" / CHAPTER / "exercises.ipynb", as_version=4)
+def student_version(folder, chapter=CHAPTER):
+    return nbformat.read(folder / "release" / chapter / "exercises.ipynb", as_version=4)
 
 
 # Release
 
 
-def test_the_stored_student_version_is_the_one_that_is_generated(tmp_path):
-    made = release(CHAPTER, tmp_path) / "exercises.ipynb"
-    assert made.read_text() == STORED.read_text(), "run tools/release.py --store"
+@every_chapter
+def test_the_stored_student_version_is_the_one_that_is_generated(tmp_path, chapter):
+    made = release(chapter, tmp_path) / "exercises.ipynb"
+    assert made.read_text() == stored(chapter).read_text(), "run tools/release.py --store"
 
 
-def test_a_release_is_one_notebook_without_anything_of_the_solutions(class_7):
-    folder = class_7 / "release" / CHAPTER
+@every_chapter
+def test_a_release_is_one_notebook_without_anything_of_the_solutions(class_7, chapter):
+    folder = class_7 / "release" / chapter
     assert [path.name for path in folder.rglob("*")] == ["exercises.ipynb"]
     raw = (folder / "exercises.ipynb").read_text()
     public, secret, hidden = set(), set(), False
-    for line in "\n".join(cell.source for cell in source().cells).splitlines():
+    cells = source(chapter=chapter).cells
+    for line in "\n".join(cell.source for cell in cells).splitlines():
         hidden = hidden or "### BEGIN" in line
         (secret if hidden else public).add(line.strip())
         hidden = hidden and "### END" not in line
@@ -115,7 +130,7 @@ def test_outputs_and_widgets_of_the_source_are_not_released(tmp_path, monkeypatc
         monkeypatch.setattr(module, "SOURCES", tmp_path / "sources")
     made = release(CHAPTER, tmp_path / "class") / "exercises.ipynb"
     assert "the solution is" not in made.read_text()
-    assert made.read_text() == STORED.read_text()
+    assert made.read_text() == stored(CHAPTER).read_text()
 
 
 def test_a_wrong_chapter_or_seed_is_named(tmp_path):
@@ -125,10 +140,12 @@ def test_a_wrong_chapter_or_seed_is_named(tmp_path):
         release(CHAPTER, tmp_path, seed=-1)
 
 
-def test_the_class_seed_changes_the_tasks_and_the_hidden_tests(class_7):
-    assert "CLASS_SEED = 7  # class seed" in cell_of(student_version(class_7), "setup").source
+@every_chapter
+def test_the_class_seed_changes_the_tasks_and_the_hidden_tests(class_7, chapter):
+    setup = cell_of(student_version(class_7, chapter), "setup").source
+    assert "CLASS_SEED = 7  # class seed" in setup
     with gradebook(class_7) as book:
-        cells = book.find_notebook("exercises", CHAPTER).source_cells
+        cells = book.find_notebook("exercises", chapter).source_cells
         tests = {cell.name: cell.source for cell in cells if cell.name.startswith("tests-")}
     assert len(tests) >= 5 and all("seed = 7  # class seed" in text for text in tests.values())
     assert all("seed" in text.replace("seed = 7  # class seed", "") for text in tests.values())
@@ -137,26 +154,49 @@ def test_the_class_seed_changes_the_tasks_and_the_hidden_tests(class_7):
 # The hidden tests
 
 
+def chapter_of(exercise):
+    """The chapter's folder, by the number of one of its exercises."""
+    return next(name for name in CHAPTERS if int(name[:2]) == int(exercise.split(".")[0]))
+
+
 @pytest.fixture(scope="module")
-def answers():
-    """Everything that the solved notebook defines, the lab left out."""
-    namespace = {}
-    for cell in source().cells:
-        graded = cell.metadata.get("nbgrader", {}).get("grade")
-        if cell.cell_type == "code" and not graded and "check(" not in cell.source:
-            exec(cell.source.replace("GradientLab(broken)", "None"), namespace)
-    return namespace
+def solved_chapters():
+    """Everything that each solved notebook defines, the lab left out."""
+    namespaces = {chapter: {} for chapter in CHAPTERS}
+    for chapter, namespace in namespaces.items():
+        for cell in source(chapter=chapter).cells:
+            graded = cell.metadata.get("nbgrader", {}).get("grade")
+            if cell.cell_type == "code" and not graded and "check(" not in cell.source:
+                exec(cell.source.replace("GradientLab(broken)", "None"), namespace)
+    return namespaces
+
+
+@pytest.fixture
+def answers(solved_chapters, exercise):
+    """What the solved notebook of this exercise's chapter defines."""
+    return solved_chapters[chapter_of(exercise)]
 
 
 def run_tests(exercise, seed, namespace):
     """Run the hidden tests of an exercise for a class."""
-    exec(cell_of(source(seed), f"tests-{exercise.replace('.', '-')}").source, dict(namespace))
+    name = f"tests-{exercise.replace('.', '-')}"
+    exec(cell_of(source(seed, chapter_of(exercise)), name).source, dict(namespace))
 
 
-AUTOMATIC = [f"1.{number}" for number in range(1, 12)]
+NAMES = {
+    exercise: name
+    for chapter in CHAPTERS
+    for cell in source(chapter=chapter).cells
+    for exercise, name in re.findall(r'^check\("([\d.]+)", (\w+)', cell.source)
+}
+"""What the answer to each exercise that a machine grades is called."""
 
 
-@pytest.mark.parametrize("exercise", AUTOMATIC)
+def test_every_exercise_that_is_checked_is_graded():
+    assert list(NAMES) == list(CHECKERS)
+
+
+@pytest.mark.parametrize("exercise", NAMES)
 def test_the_hidden_tests_pass_the_solution_for_many_classes(answers, exercise):
     for seed in range(8):
         if exercise == "1.11":  # the task itself is another one
@@ -166,16 +206,31 @@ def test_the_hidden_tests_pass_the_solution_for_many_classes(answers, exercise):
         run_tests(exercise, seed, answers)
 
 
-NAMES = dict(zip(AUTOMATIC, (
-    "numeric_gradient", "log10_norm", "gradients", "footprint", "hessian_vector", "stretch_bounds",
-    "critical_sigma", "twin", "first_gradient", "alignment", "repaired",
-), strict=True))  # fmt: skip
-
-
 @pytest.mark.parametrize(("exercise", "answer", "hint"), WRONG)
 def test_the_hidden_tests_fail_every_typical_mistake(answers, exercise, answer, hint):
     with pytest.raises(Exception):  # noqa: B017, whatever a wrong answer does
         run_tests(exercise, 3, {**answers, NAMES[exercise]: answer})
+
+
+@every_chapter
+def test_the_teacher_s_page_tells_what_a_chapter_is_worth(chapter):
+    page = (ROOT / "notebooks/00-start-here/for-teachers.md").read_text()
+    (line,) = (line for line in page.splitlines() if line.startswith(f"| `{chapter}` |"))
+    graded = [cell for cell in source(chapter=chapter).cells if "points" in _record(cell)]
+    tests = [cell for cell in graded if not _record(cell)["solution"]]
+    written = [name(cell).split("-", 1)[1].replace("-", ".") for cell in graded[len(tests) :]]
+    exercises = [number for number in NAMES if chapter_of(number) == chapter]
+    _, _, _, machine, reader, _, _ = (part.strip() for part in line.split("|"))
+    assert machine == f"{exercises[0]} to {exercises[-1]}, {_points(tests)} points"
+    assert reader == f"{', '.join(written)}, {_points(graded) - _points(tests)} points"
+
+
+def _record(cell):
+    return cell.metadata.get("nbgrader", {})
+
+
+def _points(cells):
+    return sum(_record(cell)["points"] for cell in cells)
 
 
 # Hand in, collect and grade
@@ -190,6 +245,7 @@ def graded_class(class_7, tmp_path_factory):
     folder = tmp_path_factory.mktemp("submissions")
     kinds = make_class(folder, source(7), student_version(class_7), dict.fromkeys(SMALL, 1))
     command = [sys.executable, ROOT / "tools/grade.py", folder, "--seed", "7"]
+    command += ["--chapter", CHAPTER]
     command += ["--build", class_7.parent, "--cell-seconds", "10", "--seconds", "200"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -254,6 +310,33 @@ def test_the_gradebook_has_every_student_and_keeps_a_reader_s_points(graded_clas
     merge(folder, CHAPTER, again)
     assert again[0].score == 1.5 and again[0].scores["1.1"] == 0
     assert lines_of(folder) and write_csv(folder, CHAPTER, again).exists()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS[1:])
+def test_every_other_chapter_is_graded_beside_the_first(class_7, tmp_path, chapter):
+    empty, handed_in = student_version(class_7, chapter), tmp_path / "submissions"
+    counts = dict.fromkeys(["right", "wrong", "empty"], 1)
+    kinds = make_class(handed_in, source(7, chapter), empty, counts)
+    cells = [cell for cell in empty.cells if _record(cell).get("grade")]
+    full = _points(cell for cell in cells if not _record(cell)["solution"])
+    graded = grade_class(collect(handed_in), class_7, chapter, Limits())
+    assert {one.student for one in graded} == set(kinds)
+    assert {one.student: (one.score, one.reason) for one in graded} == {
+        "right-01": (full, ""),
+        "wrong-01": (0, ""),
+        "empty-01": (0, ""),
+    }
+    assert [one.written for one in graded if one.student == "right-01"] == [_points(cells) - full]
+    head, *_ = write_csv(class_7, chapter, graded).read_text().splitlines()
+    automatic = [exercise for exercise in NAMES if chapter_of(exercise) == chapter]
+    assert [number for number in head.split(",") if "." in number][: len(automatic)] == automatic
+
+
+def test_a_class_of_several_chapters_must_say_which_one(class_7, tmp_path):
+    command = [sys.executable, ROOT / "tools/grade.py", tmp_path, "--seed", "7"]
+    command += ["--build", class_7.parent]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and f"one of {', '.join(CHAPTERS)}" in done.stderr
 
 
 def test_nbgrader_alone_would_pass_a_test_that_is_skipped(class_7):

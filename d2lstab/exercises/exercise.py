@@ -15,6 +15,11 @@ def normal(generator: Generator, *shape: int) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
+def integer(generator: Generator, low: int, high: int) -> int:
+    """A random integer for a case, both ends included."""
+    return int(torch.randint(low, high + 1, (), generator=generator))
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A known mistake: an answer that equals what ``compute`` gives has made it.

@@ -6,20 +6,15 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Generator, Tensor
 
-from d2lstab.exercises.exercise import Exercise, Mistake
+from d2lstab.exercises.exercise import Exercise, Mistake, integer
 from d2lstab.graph import peak_bytes, saved_bytes
 from d2lstab.networks import N_CLASSES, N_FEATURES, NetworkSpec, build
 
 
-def _integer(generator: Generator, low: int, high: int) -> int:
-    """A random integer, both ends included."""
-    return int(torch.randint(low, high + 1, (), generator=generator))
-
-
 def _sizes(generator: Generator) -> Iterator[tuple]:
     for activation in ("tanh", "gelu", "relu", "silu"):
-        depth, batch = _integer(generator, 2, 9), _integer(generator, 3, 40)
-        yield depth, 8 * _integer(generator, 2, 5), batch, activation
+        depth, batch = integer(generator, 2, 9), integer(generator, 3, 40)
+        yield depth, 8 * integer(generator, 2, 5), batch, activation
 
 
 def _footprint(depth: int, width: int, batch: int, activation: str) -> tuple[Tensor, Tensor]:
