@@ -71,6 +71,16 @@ UPPER = "upper = PickyLab(NetworkSpec(depth=12, width=16))\nupper"
 LOWER = 'lower = PickyLab(NetworkSpec(depth=12, width=16, activation="relu"))\nlower'
 
 
+PHASE_LABS = """\
+from d2lstab import NetworkSpec
+from d2lstab.labs import PhaseLab
+upper = PhaseLab(NetworkSpec(depth=12, width=16, init="normal", gain=1.2, bias_std=0.1))
+lower = PhaseLab(NetworkSpec(depth=12, width=16, activation="relu", init="he"))
+def variances(lab):
+    return lab.spec.gain ** 2, lab.spec.bias_std ** 2
+"""
+
+
 @pytest.fixture(scope="module")
 def chromium():
     if find_browser() is None:
@@ -90,6 +100,7 @@ def server(chromium, tmp_path_factory):
     shutil.copytree(NOTEBOOKS, root / "notebooks", ignore=ignore)
     own = {"tiny": [SLIDER_AND_PICTURE], "failing": ["1 / 0"], "slow": [SLOW]}
     own["labs"] = [LABS, UPPER, LOWER]
+    own["phase"] = [PHASE_LABS, "upper", "lower"]
     for name, sources in own.items():
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         cells.append(nbformat.v4.new_markdown_cell("below"))
@@ -290,6 +301,99 @@ def labs(chromium, server):
     page.tab.wait_for_function(f"document.querySelectorAll('{PICTURE}').length === 2")
     page.wait_until_idle()
     return page
+
+
+COUNT_GHOSTS = """
+window.ghosts = 0;  // pictures that the browser began to drag as pictures
+window.addEventListener('dragstart', (event) => { window.ghosts += !event.defaultPrevented; });
+"""
+# Take the first lab out of the page and put it back, then count what its hidden box is told.
+REATTACH = """() => {
+    const lab = document.querySelector('.d2lstab-pointed').closest('.d2lstab');
+    const parent = lab.parentNode, next = lab.nextSibling;
+    parent.removeChild(lab);
+    parent.insertBefore(lab, next);
+    window.told = 0;
+    lab.addEventListener('change', ({ target }) => {
+        window.told += Boolean(target.closest('.d2lstab-pointer'));
+    });
+}"""
+DIAGRAM = ".d2lstab-pointed"
+
+
+def on_screen(page, place, number=0):
+    """Where shares of a diagram's picture are in the window, in pixels."""
+    box = page.tab.locator(DIAGRAM).nth(number).bounding_box()
+    return box["x"] + place[0] * box["width"], box["y"] + place[1] * box["height"]
+
+
+def drag(page, *places, number=0):
+    """Drag the mouse over a diagram through places given in shares of its picture."""
+    page.tab.locator(DIAGRAM).nth(number).scroll_into_view_if_needed()
+    page.tab.mouse.move(*on_screen(page, places[0], number))
+    page.tab.mouse.down()
+    for place in places[1:]:
+        page.tab.mouse.move(*on_screen(page, place, number), steps=8)
+    page.tab.mouse.up()
+    page.wait_until_idle()
+
+
+def touch(page, *places):
+    """The same with a finger."""
+    session = page.tab.context.new_cdp_session(page.tab)
+    session.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    for kind, place in zip(["touchStart"] + ["touchMove"] * len(places), places, strict=False):
+        x, y = on_screen(page, place)
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    session.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    page.wait_until_idle()
+
+
+def is_at(page, place, lab="upper"):
+    """Whether the lab's network is where the diagram has this place, within 1 % or a pixel."""
+    found = page.execute("", f"variances({lab}), {lab}._phase_figure.variances_at{place}")
+    return found[0] == pytest.approx(found[1], rel=0.015, abs=0.01)
+
+
+def test_the_dragged_point_of_the_phase_lab_moves_the_sliders_and_the_pictures(chromium, server):
+    page = open_notebook(chromium, server, "phase.ipynb", COUNT_GHOSTS)
+    page.run_all()
+    page.tab.wait_for_function(f"document.querySelectorAll('{DIAGRAM}').length === 2")
+    page.tab.wait_for_timeout(500)
+    before, others = all_pictures(page), page.execute("", "variances(lower)")
+    drag(page, (0.15, 0.8), (0.4, 0.2), (0.3, 0.4))
+    assert is_at(page, (0.3, 0.4))
+    shown = [page.control(label).locator(".widget-readout") for label in ("gain", "bias std")]
+    said = page.execute("", "(upper.spec.gain, upper.spec.bias_std)")
+    assert [float(readout.inner_text()) for readout in shown] == list(said)
+    now = all_pictures(page)
+    assert now[0] != before[0] and now[1] != before[1] and now[2:] == before[2:]
+    assert "Theory" in verdict(page)
+
+    drag(page, (0.8, 0.5), (0.2, 0.5))  # begins outside the diagram
+    assert is_at(page, (0.3, 0.4))
+    drag(page, (0.3, 0.4), (0.98, 1.3))  # leaves it
+    assert is_at(page, (0.98, 1.3))
+    assert page.execute("", "variances(lower)") == others
+
+    page.tab.evaluate(REATTACH)
+    page.tab.locator(DIAGRAM).first.click(position={"x": 200, "y": 150})
+    page.wait_until_idle()
+    assert page.tab.evaluate("window.told") == 1
+
+    page.tab.set_viewport_size({"width": 800, "height": 700})  # the pictures shrink
+    drag(page, (0.15, 0.8), (0.15, 0.5))
+    assert page.tab.locator(DIAGRAM).first.bounding_box()["width"] < 800
+    assert is_at(page, (0.15, 0.5))
+    touch(page, (0.2, 0.6), (0.25, 0.5), (0.35, 0.3))
+    assert is_at(page, (0.35, 0.3))
+    drag(page, (0.1, 0.3), (0.2, 0.3), number=1)
+    # He's weights have twice the variance
+    relu = page.execute("", "2 * lower.spec.gain ** 2, lower._phase_figure.variances_at(0.2, 0.3)")
+    assert relu[0] == pytest.approx(relu[1][0], rel=0.015) and is_at(page, (0.35, 0.3))
+    assert page.tab.evaluate("window.ghosts") == 0 and page.errors() == []
+    assert_log_is_clean(server)
 
 
 # Every picture is a blob behind a URL, kept until the URL is revoked.

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from d2lstab import NetworkSpec, SignalProfile, measure
-from d2lstab.figures.png import encode_png, palette_indices
+from d2lstab.figures.png import encode_png, palette_indices, stack_pngs
 from d2lstab.figures.signal import SignalFigure
 from d2lstab.figures.style import INKS
+from d2lstab.prediction import MeanField, predict
 
 HEALTHY = measure(NetworkSpec(depth=12, width=24, activation="relu", init="he"))
 VANISHING = measure(NetworkSpec(depth=40, width=24, activation="sigmoid"))
@@ -119,6 +120,72 @@ def test_pinned_curves_are_shown_dashed_and_go_when_they_are_unpinned():
     figure.update(HEALTHY)
     assert not any(line.get_visible() for line in figure.pinned.values())
     assert not np.array_equal(with_pin, drawn(figure))
+
+
+# --- theory --------------------------------------------------------------------------------------
+
+PREDICTED = {
+    "weight": "weight_gradient_norm",
+    "activation": "activation_gradient_norm",
+    "spread": "activation_std",
+}
+
+
+@pytest.mark.parametrize("shown", [HEALTHY, VANISHING, UNDERFLOW])
+def test_theory_is_dotted_over_the_measured_curve_and_its_band_lies_behind(shown):
+    figure, theory = new_figure(), predict(shown.spec)
+    figure.update(shown, theory=theory)
+    assert set(figure.theory) == set(figure.bands) == set(PREDICTED)
+    order = figure.moving.index
+    layers = np.arange(1, len(shown) + 1)
+    for name, quantity in PREDICTED.items():
+        line, band, measured = figure.theory[name], figure.bands[name], figure.lines[name]
+        np.testing.assert_array_equal(line.get_data(), (layers, getattr(theory, quantity)))
+        assert line.get_linestyle() == ":" != figure.pinned[name].get_linestyle()
+        assert line.get_color() not in {measured.get_color(), figure.pinned[name].get_color()}
+        assert line.axes is band.axes is measured.axes
+        assert order(band) < order(measured) < order(line)
+        bottom, top = measured.axes.get_ylim()
+        low, high = (edge.clip(bottom, top) for edge in theory.band[quantity])
+        corners = band.get_xy()[: 2 * len(layers)]
+        np.testing.assert_array_equal(corners[:, 0], [*layers, *layers[::-1]])
+        np.testing.assert_array_equal(corners[:, 1], [*low, *high[::-1]])
+
+
+def test_theory_is_seen_and_named_in_the_picture_only_where_there_is_some():
+    figure = new_figure()
+    without_any = figure.update(HEALTHY)
+    plain = drawn(figure)
+    with_some = figure.update(HEALTHY, theory=predict(HEALTHY.spec))
+    assert not np.array_equal(plain, drawn(figure))
+    (name,) = figure.spread.get_legend().get_texts()
+    assert name.get_text() == "theory"
+    missing = predict(NetworkSpec(depth=12, width=24, init="constant"))
+    assert missing.missing
+    assert figure.update(HEALTHY, theory=missing) == without_any != with_some
+    assert np.array_equal(plain, drawn(figure))
+
+
+def test_the_axes_do_not_move_for_theory():
+    figure, theory = new_figure(), predict(UNDERFLOW.spec)
+    assert 0 < theory.weight_gradient_norm[0] < 1e-48  # where float32 has long given up
+    alone = figure.update(UNDERFLOW)
+    assert figure.update(UNDERFLOW, theory=theory)[:-1] == alone[:-1]
+    assert drawn(figure).std() > 0
+
+
+def test_theory_with_gaps_and_overflow_is_drawn():
+    values = np.array([math.nan, 1.0, 1e300, math.inf])
+    band = {quantity: (values / 2, values * 2) for quantity in PREDICTED.values()}
+    spec = NetworkSpec(depth=3)
+    theory = MeanField(spec, values, values, values, values, band)
+    figure = new_figure()
+    figure.update(profile([1.0] * 4), theory=theory)
+    assert drawn(figure).std() > 0
+    for band in figure.bands.values():
+        bottom, top = band.axes.get_ylim()
+        x, y = band.get_xy().T
+        assert set(x) == {2, 3, 4} and bottom <= y.min() and y.max() <= top
 
 
 finite = st.floats(1e-47, 1e39)
@@ -292,3 +359,15 @@ def test_the_encoder_leaves_the_pixels_alone_and_is_deterministic():
     assert (pixels == 200).all()
     assert encoded(pixels) == first
     assert decoded(first).shape == (5, 7, 3)
+
+
+def test_pictures_below_each_other_are_each_as_they_were():
+    wide, narrow = np.full((3, 9, 4), 255, np.uint8), np.full((2, 4, 4), 255, np.uint8)
+    wide[1, 2:5, :3], narrow[:, 1, :3] = (31, 119, 180), 0
+    one, two = encoded(wide), encoded(narrow)
+    both = decoded(stack_pngs([one, two]))
+    assert both.shape == (5, 9, 3)
+    np.testing.assert_array_equal(both[:3], decoded(one))
+    np.testing.assert_array_equal(both[3:, :4], decoded(two))
+    assert (both[3:, 4:] == 255).all()
+    assert stack_pngs([one]) == one

@@ -16,6 +16,7 @@ import time
 import weakref
 
 import ipywidgets as widgets
+import numpy as np
 import pytest
 import torch
 from ipywidgets.widgets.widget import _instances
@@ -24,11 +25,12 @@ from PIL import Image
 
 from d2lstab import NetworkSpec, build, diagnose, measure
 from d2lstab.activations import ACTIVATIONS
-from d2lstab.figures.signal import DEPTHS
+from d2lstab.figures.axes import DEPTHS
 from d2lstab.initialization import INITIALIZATIONS
 from d2lstab.labs import GradientLab
 from d2lstab.labs.controls import NumberSlider, decades, place, steps
 from d2lstab.labs.picture import KEPT
+from d2lstab.prediction import predict
 
 START = NetworkSpec(depth=6, width=16, activation="relu", init="he", seed=1)
 
@@ -333,6 +335,94 @@ def test_an_error_in_training_is_shown(lab, monkeypatch):
     monkeypatch.undo()
     lab.controls["depth"].value = 7
     assert shows(lab, dataclasses.replace(START, depth=7))
+
+
+# --- theory --------------------------------------------------------------------------------------
+
+
+def drawn_theory(lab):
+    lines = lab._figure.theory
+    return {name: line.get_ydata() for name, line in lines.items() if line.get_visible()}
+
+
+@pytest.mark.parametrize("change", [{}, {"activation": "tanh", "bias_std": 0.3}, {"norm": "layer"},
+                                    {"residual": True}, {"dropout": 0.2}])  # fmt: skip
+def test_the_curves_of_theory_are_those_of_the_network_shown(lab, change):
+    lab.set(**change)
+    theory = predict(dataclasses.replace(START, **change))
+    expected = {
+        "weight": theory.weight_gradient_norm,
+        "activation": theory.activation_gradient_norm,
+        "spread": theory.activation_std,
+    }
+    drawn = drawn_theory(lab)
+    assert set(drawn) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(drawn[name], values)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        # χ₁ = σ_w² for tanh without biases, where the variance dies; ξ = −1/ln 0.81 = 4.7
+        (NetworkSpec(10, 16, "tanh", gain=0.9),
+         "χ₁ = 0.81 (ordered), depth scale ξ = 4.7 layers: trainable to depth about 28."),
+        # χ₁ = gain² for ReLU with He's weights: 1.1² = 1.21, ξ = 1/ln 1.21 = 5.2
+        (NetworkSpec(10, 16, "relu", "he", 1.1),
+         "χ₁ = 1.21 (chaotic), depth scale ξ = 5.2 layers: trainable to depth about 31."),
+        (NetworkSpec(10, 16, "relu", "he"),
+         "χ₁ = 1 (critical), depth scale ξ = ∞ layers: no depth is too large."),
+        (NetworkSpec(10, 16, "relu", "he", 0.999),
+         "χ₁ = 0.998 (ordered), depth scale ξ = 500 layers: trainable to depth about 3,000."),
+        (NetworkSpec(10, 16, "relu", "he", 1.0001),
+         "χ₁ = 1.0002 (chaotic), depth scale ξ = 5,000 layers: trainable to depth about 30,000."),
+        (NetworkSpec(10, 16, "hard_step"), "χ₁ = 0: no gradient comes through a layer."),
+        (NetworkSpec(10, 16, "tanh", gain=0.0), "χ₁ = 0: no gradient comes through a layer."),
+        (NetworkSpec(10, 16, norm="layer"), "χ₁ and the depth scale ξ are those of plain"),
+        (NetworkSpec(10, 16, norm="batch"), "No theory for the band of a network with batch norm."),
+        (NetworkSpec(10, 16, init="constant"), "No theory for constant weights"),
+    ],
+)  # fmt: skip
+def test_the_verdict_says_how_deep_such_networks_can_be_trained_or_why_not(lab, spec, words):
+    lab.spec = spec
+    assert f"<br><i>Theory</i> {words}" in lab.verdict_line.value
+    phase = predict(spec).phase
+    assert phase is None or lab.theory.phase == phase
+    assert bool(drawn_theory(lab)) == (spec.init != "constant")
+
+
+def test_theory_can_be_switched_off_and_on(lab):
+    there, words = picture(lab), lab.verdict_line.value
+    lab.theory_box.value = False
+    assert drawn_theory(lab) == {} and lab.theory is None
+    assert "Theory" not in lab.verdict_line.value and picture(lab) != there
+    lab.controls["gain"].value = 1.2
+    assert drawn_theory(lab) == {}
+    lab.controls["gain"].value = 1.0
+    lab.theory_box.value = True
+    assert (picture(lab), lab.verdict_line.value) == (there, words)
+
+
+def test_theory_is_of_networks_before_training_and_goes_when_it_begins(lab):
+    lab.train(2)
+    assert drawn_theory(lab) == {} and "Theory" not in lab.verdict_line.value
+    words = lab.verdict_line.value
+    lab.theory_box.value = False
+    lab.theory_box.value = True
+    lab.pin()
+    assert drawn_theory(lab) == {} and lab.verdict_line.value == words
+    lab.train(1)
+    assert drawn_theory(lab) == {}
+    lab.unpin()
+    lab.controls["seed"].value = 5
+    assert drawn_theory(lab) and "Theory" in lab.verdict_line.value
+
+
+def test_a_new_seed_moves_the_measured_curves_and_not_theory(lab):
+    before, measured = drawn_theory(lab), lab.profile.activation_std
+    lab.controls["seed"].value = 8
+    assert all((before[name] == values).all() for name, values in drawn_theory(lab).items())
+    assert not torch.equal(measured, lab.profile.activation_std)
 
 
 # --- errors, other labs, other viewers -----------------------------------------------------------

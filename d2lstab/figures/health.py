@@ -12,6 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from d2lstab.figures.axes import dress
 from d2lstab.figures.style import BLUE, GREEN, GREY, INK, NAVY, ORANGE, RED
 from d2lstab.health import TrainingRecord
 from d2lstab.statistics import BINADES, SMALLEST_BINADE
@@ -89,7 +90,7 @@ class HealthFigure:
             extent=(*ends, 0.5, len(image) + 0.5),
         )  # fmt: skip
         self.layers.set_title("gradient norm of each layer", loc="left", fontsize=10)
-        self.layers.set_ylabel("layer (1 at the input)", fontsize=9)
+        self.layers.set_ylabel("layer (1 at the input)")
         self.layers.yaxis.set_major_locator(MaxNLocator(8, integer=True))
         self.figure.colorbar(scale, cax=self.scale)
         self.scale.yaxis.set_minor_formatter(NullFormatter())
@@ -99,7 +100,7 @@ class HealthFigure:
         self.total.plot(self.steps, self.record.total_gradient_norm.numpy(), color=BLUE, lw=1.3)
         _log_scale(self.total, self.record.total_gradient_norm.numpy())
         self.total.set_title("gradient norm, whole network", loc="left", fontsize=10)
-        self.total.set_ylabel("norm (log scale)", fontsize=9)
+        self.total.set_ylabel("norm (log scale)")
 
     def _draw_ratios(self) -> None:
         axes, limits = self.ratios, self.record.thresholds
@@ -116,7 +117,7 @@ class HealthFigure:
         above = max(high.max() if high.count() else 0.0, limits.largest_update)
         axes.set_ylim(below / 3, above * 3)
         axes.set_title("update-to-weight ratio", loc="left", fontsize=10)
-        axes.set_ylabel("‖Δw‖ / ‖w‖ (log scale)", fontsize=9)
+        axes.set_ylabel("‖Δw‖ / ‖w‖ (log scale)")
         axes.legend(**_BESIDE_TITLE)
 
     def _draw_shares(self) -> None:
@@ -128,7 +129,7 @@ class HealthFigure:
             values = reduce(np.ma.masked_invalid(share.numpy()), axis=1).filled(math.nan)
             self.shares.plot(self.steps, values, color=color, lw=1.3, label=label)
         self.shares.set(ylim=(-0.04, 1.08), yticks=(0, 0.5, 1))
-        self.shares.set_ylabel("share of units", fontsize=9)
+        self.shares.set_ylabel("share of units")
         self.shares.legend(**_BESIDE_TITLE)
 
     def _draw_loss(self, losses: np.ndarray) -> None:
@@ -138,7 +139,7 @@ class HealthFigure:
         if wide:
             _log_scale(self.loss, finite)
         self.loss.set_title("loss of the batch", loc="left", fontsize=10)
-        self.loss.set_ylabel("loss (log scale)" if wide else "loss", fontsize=9)
+        self.loss.set_ylabel("loss (log scale)" if wide else "loss")
 
     def _mark_alarms(self) -> None:
         panels = {
@@ -165,15 +166,12 @@ class HealthFigure:
 
     def _dress(self) -> None:
         for axes in self._panels():
-            axes.tick_params(labelsize=8.5)
-            axes.spines[["top", "right"]].set_visible(False)
+            dress(axes, grid=axes is not self.layers)
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             lowest = axes.get_subplotspec().is_last_row()
             axes.tick_params(labelbottom=lowest)
             if lowest:
-                axes.set_xlabel("step", fontsize=9)
-            if axes is not self.layers:
-                axes.grid(color="#e4e4e4", linewidth=0.7)
+                axes.set_xlabel("step")
         self.scale.tick_params(labelsize=7.5)
 
 

@@ -48,3 +48,16 @@ def encode_png(indices: np.ndarray) -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG", compress_level=1)
     return out.getvalue()
+
+
+def stack_pngs(pngs: list[bytes]) -> bytes:
+    """Return one PNG with these of `encode_png` below each other, the narrower ones at the left."""
+    if len(pngs) == 1:
+        return pngs[0]
+    images = [np.asarray(Image.open(io.BytesIO(png))) for png in pngs]
+    width, white = max(image.shape[1] for image in images), len(_palette()[0]) - 1
+    padded = [
+        np.pad(image, ((0, 0), (0, width - image.shape[1])), constant_values=white)
+        for image in images
+    ]
+    return encode_png(np.vstack(padded))

@@ -1,6 +1,5 @@
 """Draw how far back the gradient of a recurrent network reaches."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -8,6 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from d2lstab.figures.axes import decades, dress
 from d2lstab.figures.style import BLUE, GREEN, INK, ORANGE
 from d2lstab.recurrence import local_rate, predict_through_time
 from d2lstab.through_time import TimeProfile
@@ -20,7 +20,6 @@ LOCAL = {
     "lstm": "forget gates f of the LSTM",
 }
 LENGTHS = (10, 20, 50, 100, 200, 500, 1000, 2000)
-LOW, HIGH = (-3, -6, -12, -24, -48), (1, 3, 6, 12, 24, 40)  # decades where the axis may end
 SHARES = (0.1, 0.5, 0.9)  # of the units below the lines on the right
 
 
@@ -84,11 +83,7 @@ class RecurrenceFigure:
         self.factors.set(ylim=(-0.03, 1.05), ylabel="share that passes: 10, 50, 90 % of units")
         for axes in (self.norms, self.factors):
             axes.set_xlabel("lag k = T − t (steps back)")
-            axes.grid(color="#e4e4e4", linewidth=0.7)
-            axes.tick_params(labelsize=8.5)
-            for label in (axes.xaxis.label, axes.yaxis.label):
-                label.set_fontsize(9)
-            axes.spines[["top", "right"]].set_visible(False)
+            dress(axes)
             axes.set_autoscale_on(False)
 
     def update(self, profiles: Mapping[str, TimeProfile], chosen: str) -> tuple:
@@ -130,10 +125,7 @@ class RecurrenceFigure:
 
     def _fit(self, norms: list[Tensor]) -> tuple:
         """Move the axes in steps, to the smallest that hold every line."""
-        values = np.concatenate([norm.numpy() for norm in norms])
-        decades = np.log10(values[(values > 0) & np.isfinite(values)])
-        low = next((low for low in LOW if low <= decades.min()), math.floor(decades.min()))
-        high = next((high for high in HIGH if high >= decades.max()), math.ceil(decades.max()))
+        low, high = decades(norms)
         steps = len(norms[0]) - 1
         limits = (next((n for n in LENGTHS if n >= steps), steps), low, high)
         if limits != self._limits:

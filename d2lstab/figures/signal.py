@@ -1,26 +1,32 @@
 """Draw a signal profile: gradients, activations and the sizes of gradient entries by layer."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
-from torch import Tensor
+from matplotlib.patches import Polygon, Rectangle
 
-from d2lstab.figures.style import BLUE, GREEN, GREY, NAVY, ORANGE, RED
+from d2lstab.figures.axes import decades, dress, last_layer
+from d2lstab.figures.style import BLUE, GREEN, GREY, INK, NAVY, ORANGE, RED
+from d2lstab.prediction import MeanField
 from d2lstab.signal import SignalProfile
 from d2lstab.statistics import BINADES, SMALLEST_BINADE
 
-DEPTHS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
-LOW, HIGH = (-3, -6, -12, -24, -48), (1, 3, 6, 12, 24, 40)  # decades where an axis may end
 _SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#9ecae1", "#2171b5", NAVY])(
     np.linspace(0, 1, 256) ** 0.6, bytes=True
 )
 _SHADES[0] = 0  # transparent, so that empty bins do not cover the axes
+QUANTITIES = {
+    "weight": "weight_gradient_norm",
+    "activation": "activation_gradient_norm",
+    "spread": "activation_std",
+    "saturated": "saturated_share",
+    "dead": "dead_share",
+}
+"""Of a profile, by the name of the curve; theory has the first three."""
 FULL_SHADE = 0.5  # a bin that holds half of a layer's entries, or more, is as dark as it gets
 
 
@@ -28,8 +34,9 @@ class SignalFigure:
     """Three panels over the layers of a profile, made to be updated many times a second.
 
     Left, the norms of the gradients; middle, the spread of the activations over the saturated and
-    dead shares; right, how the single gradient entries are distributed. The axes move in steps,
-    so that only `moving` has to be redrawn as a rule.
+    dead shares; right, how the single gradient entries are distributed. Where theory is given, it
+    is dotted over the measured curves, with its band behind them. The axes move in steps, so that
+    only `moving` has to be redrawn as a rule.
 
     figure : the matplotlib Figure to fill, about 11 × 3.6 inches.
     moving : the artists that change with every profile.
@@ -46,6 +53,7 @@ class SignalFigure:
         self.shares = figure.add_subplot(grid[1, 1], sharex=self.gradients)
         self.entries = figure.add_subplot(grid[:, 2], sharex=self.gradients)
         self._dress()
+        panels = {"weight": self.gradients, "activation": self.gradients, "spread": self.spread}
         self.lines = {
             "weight": self._line(self.gradients, BLUE, "weights"),
             "activation": self._line(self.gradients, ORANGE, "activations"),
@@ -53,11 +61,10 @@ class SignalFigure:
             "saturated": self._line(self.shares, GREEN, "saturated"),
             "dead": self._line(self.shares, RED, "dead"),
         }
-        self.pinned = {
-            "weight": self._pin(self.gradients, BLUE),
-            "activation": self._pin(self.gradients, ORANGE),
-            "spread": self._pin(self.spread, BLUE),
-        }
+        self.theory = {name: self._theory(axes) for name, axes in panels.items()}
+        colors = {name: self.lines[name].get_color() for name in panels}
+        self.bands = {name: self._band(axes, colors[name]) for name, axes in panels.items()}
+        self.pinned = {name: self._pin(axes, colors[name]) for name, axes in panels.items()}
         bottom, top = (k * math.log10(2) for k in (SMALLEST_BINADE, SMALLEST_BINADE + BINADES))
         self.image = self.entries.imshow(
             _shades(np.zeros((BINADES, 1))), origin="lower", aspect="auto",
@@ -70,14 +77,19 @@ class SignalFigure:
         self.gradients.legend(
             **beside_title, ncols=2, fontsize=8.5, frameon=False, columnspacing=1, handlelength=1.3
         )
+        self._legend_of_theory = self.spread.legend(
+            [self.theory["spread"]], ["theory"], **beside_title, fontsize=8.5, frameon=False
+        )
         self.shares.legend(loc="upper right", ncols=2, fontsize=8.5, frameon=False, borderpad=0)
         for axes in (self.gradients, self.spread, self.shares, self.entries):
             axes.set_autoscale_on(False)
         self._limits: tuple = ()
         self.moving: list[Artist] = [
             self.image,
+            *self.bands.values(),
             *self.pinned.values(),
             *self.lines.values(),
+            *self.theory.values(),
             *(artist for mark in self.marks.values() for artist in mark),
         ]
 
@@ -95,15 +107,11 @@ class SignalFigure:
         self.entries.set_ylabel("log₁₀ |entry| (decades)")
         self.entries.set_xlabel("layer (1 at the input)")
         for axes in (self.gradients, self.spread, self.shares, self.entries):
-            if axes is not self.entries:
-                axes.grid(color="#e4e4e4", linewidth=0.7)
-            axes.tick_params(labelsize=8.5, labelbottom=axes is not self.spread)
+            dress(axes, grid=axes is not self.entries)
+            axes.tick_params(labelbottom=axes is not self.spread)
             axes.minorticks_off()
-            for label in (axes.xaxis.label, axes.yaxis.label):
-                label.set_fontsize(9)
             axes.yaxis.set_label_coords(-0.14 if axes is self.entries else -0.175, 0.5)
             axes.xaxis.set_label_coords(0.5, -29 / axes.bbox.height)
-            axes.spines[["top", "right"]].set_visible(False)
 
     @staticmethod
     def _line(axes, color: str, label: str):
@@ -117,6 +125,16 @@ class SignalFigure:
         return line
 
     @staticmethod
+    def _theory(axes):
+        (line,) = axes.plot([], [], ":", color=INK, lw=1.3, animated=True)
+        return line
+
+    @staticmethod
+    def _band(axes, color: str):
+        """One polygon: matplotlib's fill_between takes several times as long to update."""
+        return axes.add_patch(Polygon(np.empty((0, 2)), color=color, alpha=0.18, lw=0))
+
+    @staticmethod
     def _mark(axes, height: float):
         """A tinted span and a label for where numbers end: Inf, NaN or exact zeros."""
         span = Rectangle((0, 0), 1, 1, transform=axes.get_xaxis_transform(), alpha=0.13, lw=0)
@@ -127,8 +145,20 @@ class SignalFigure:
             artist.set_animated(True)
         return span, label
 
-    def update(self, profile: SignalProfile, pinned: SignalProfile | None = None) -> tuple:
-        """Show ``profile``, and ``pinned`` behind it; return the limits of the axes."""
+    def update(
+        self,
+        profile: SignalProfile,
+        pinned: SignalProfile | None = None,
+        theory: MeanField | None = None,
+    ) -> tuple:
+        """Show ``profile``, with ``pinned`` behind and ``theory`` over it.
+
+        theory : of the profile's own network. The axes do not move for it: where float32 ends,
+            theory goes on, and leaves them.
+
+        Return what the background depends on: the limits of the axes, and whether the legend
+        names theory.
+        """
         _show(self.lines, profile)
         for line in self.pinned.values():
             line.set_visible(pinned is not None)
@@ -139,7 +169,21 @@ class SignalFigure:
         _, _, bottom, top = self.image.get_extent()
         self.image.set_extent((0.5, layers + 0.5, bottom, top))
         self._show_ends(profile)
-        return self._fit(profile, pinned)
+        limits = self._fit(profile, pinned)
+        return *limits, self._show_theory(theory)
+
+    def _show_theory(self, theory: MeanField | None) -> bool:
+        """Show the predicted curves and their bands; return whether there are any."""
+        shown = theory is not None and bool(np.isfinite(theory.activation_std).any())
+        for artist in (*self.theory.values(), *self.bands.values(), self._legend_of_theory):
+            artist.set_visible(shown)
+        if shown:
+            _show(self.theory, theory)
+            for name, band in self.bands.items():
+                low, high = theory.band[QUANTITIES[name]]
+                bottom, top = band.axes.get_ylim()
+                band.set_xy(_outline(low.clip(bottom, top), high.clip(bottom, top)))
+        return shown
 
     def _show_ends(self, profile: SignalProfile) -> None:
         """Tint the layers where float32 ends."""
@@ -160,15 +204,15 @@ class SignalFigure:
         if len(indices):
             low, high = indices[0] + 0.5, indices[-1] + 1.5
             span.set(x=low, width=high - low, facecolor=color)
-            middle = (low + high) / 2 / _right(len(layers))
+            middle = (low + high) / 2 / last_layer(len(layers))
             label.set(text=text, color=color, x=min(max(middle, 0.25), 0.75))
 
     def _fit(self, profile: SignalProfile, pinned: SignalProfile | None) -> tuple:
         """Move the axes in steps, each to the smallest that holds everything shown."""
         shown = [p for p in (profile, pinned) if p is not None]
-        right = _right(max(map(len, shown)))
+        right = last_layer(max(map(len, shown)))
         norms = [x for p in shown for x in (p.weight_gradient_norm, p.activation_gradient_norm)]
-        limits = (right, _decades(norms), _decades([p.activation_std for p in shown]))
+        limits = (right, decades(norms), decades([p.activation_std for p in shown]))
         if limits != self._limits:
             self._limits = limits
             self.gradients.set_xlim(0.5, right + 0.5)
@@ -183,28 +227,15 @@ def _shades(shares: np.ndarray) -> np.ndarray:
     return _SHADES[(shares * (255 / FULL_SHADE)).clip(0, 255).astype(np.uint8)]
 
 
-def _show(lines: dict[str, Line2D], profile: SignalProfile) -> None:
-    layers = np.arange(1, len(profile) + 1)
-    values = {
-        "weight": profile.weight_gradient_norm,
-        "activation": profile.activation_gradient_norm,
-        "spread": profile.activation_std,
-        "saturated": profile.saturated_share,
-        "dead": profile.dead_share,
-    }
+def _show(lines: dict[str, Line2D], profile: SignalProfile | MeanField) -> None:
+    layers = np.arange(1, len(profile.activation_std) + 1)
     for name, line in lines.items():
-        line.set_data(layers, values[name].numpy())
+        line.set_data(layers, np.asarray(getattr(profile, QUANTITIES[name])))
 
 
-def _right(layers: int) -> int:
-    """Where the layer axis ends: the next step in depth, and the output layer."""
-    return next((depth + 1 for depth in DEPTHS if depth + 1 >= layers), layers)
-
-
-def _decades(arrays: Sequence[Tensor]) -> tuple[int, int]:
-    """The narrowest pair of steps from `LOW` and `HIGH` that holds all positive finite values."""
-    values = np.concatenate([np.asarray(array) for array in arrays])
-    values = np.log10(values[np.isfinite(values) & (values > 0)])
-    least, most = (values.min(), values.max()) if len(values) else (0, 0)
-    low = next((step for step in LOW if step <= least), LOW[-1])
-    return low, next((step for step in HIGH if step >= most), HIGH[-1])
+def _outline(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The corners of the band between two curves over the layers, (2 × layers, 2)."""
+    layers = np.arange(1, len(low) + 1)
+    there = np.isfinite(low) & np.isfinite(high)
+    layers, low, high = layers[there], low[there], high[there]
+    return np.stack([np.r_[layers, layers[::-1]], np.r_[low, high[::-1]]], axis=1)

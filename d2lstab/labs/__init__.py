@@ -2,6 +2,7 @@
 
 from d2lstab.labs.chain import ChainLab
 from d2lstab.labs.gradient import GradientLab
+from d2lstab.labs.phase import PhaseLab
 from d2lstab.labs.recurrent import RecurrentLab
 
-__all__ = ["ChainLab", "GradientLab", "RecurrentLab"]
+__all__ = ["ChainLab", "GradientLab", "PhaseLab", "RecurrentLab"]

@@ -18,12 +18,24 @@ class NumberSlider(widgets.SelectionSlider):
     def __init__(self, numbers: Iterable[float], value: float, **options):
         stops = _options({*map(float, numbers), float(value)})
         super().__init__(options=stops, value=float(value), **options)
+        self._visited: float | None = None
 
     def place(self, value: float) -> None:
         """Go to ``value``; it becomes a stop if it is none."""
         if float(value) not in self._options_values:
             self.options = _options({*self._options_values, float(value)})
         self.value = float(value)
+
+    def visit(self, value: float) -> None:
+        """Go to ``value``; it is a stop until the next visit: a dragged point calls at hundreds.
+
+        The slider passes its first stop on the way: hold its observers back.
+        """
+        stops = {*self._options_values} - {self._visited}
+        self._visited = None if float(value) in stops else float(value)
+        with self.hold_sync():  # or the browser would show the first stop for a moment, too
+            self.options = _options({*stops, float(value)})
+            self.value = float(value)
 
 
 def _options(stops: set[float]) -> list[tuple[str, float]]:

@@ -18,7 +18,9 @@ from d2lstab.labs.controls import NumberSlider, decades, grid, steps
 from d2lstab.labs.knobs import SpecLab
 from d2lstab.labs.live import a_core_left_over
 from d2lstab.labs.picture import LivePicture
+from d2lstab.labs.words import theory_html, verdict_html
 from d2lstab.networks import NORMS, NetworkSpec, build
+from d2lstab.prediction import MeanField, predict
 from d2lstab.signal import SignalProfile, measure
 from d2lstab.training import accuracy, train
 
@@ -31,7 +33,8 @@ class GradientLab(SpecLab):
     spec : where the lab starts, and where "reset" goes back to.
 
     All that the buttons do can be called: `pin`, `unpin`, `reset`, `new_seed`, `train`, `stop`,
-    `code`. `spec`, `profile` and `verdict` hold what is shown; set `spec` to move the sliders.
+    `code`. `spec`, `profile`, `theory` and `verdict` hold what is shown; set `spec` to move the
+    sliders. The box "theory" shows what mean-field theory predicts of the network before training.
 
     >>> lab = GradientLab(NetworkSpec(depth=30, activation="sigmoid"))
     >>> lab.verdict.kind
@@ -46,6 +49,7 @@ class GradientLab(SpecLab):
     def __init__(self, spec: NetworkSpec | None = None):
         self.profile: SignalProfile
         self.verdict: Verdict
+        self.theory: MeanField | None = None
         self.pinned: SignalProfile | None = None
         self._stop = False
         self._training: asyncio.Task | None = None
@@ -55,10 +59,17 @@ class GradientLab(SpecLab):
         # not among the controls: it changes the training, not the network
         rates = decades(-4, 1, (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8))
         self.learning_rate = NumberSlider(rates, 0.01, description="learning rate")
+        self.theory_box = widgets.Checkbox(True, description="theory")
         self.progress = widgets.IntProgress(0, max=100, layout={"width": "130px"})
         self._code = widgets.HTML()
-        above = [grid([*controls.values(), self.learning_rate]), self._buttons()]
-        super().__init__(spec, controls, picture, above, below=(self._code,))
+        above = [grid([*controls.values(), self.learning_rate, self.theory_box]), self._buttons()]
+        super().__init__(spec, controls, picture, above, below=(*self._more(), self._code))
+        self.add_class("d2lstab-three-lines")
+        self.theory_box.observe(lambda _: self._press(self._toggle_theory), "value")
+
+    def _more(self) -> tuple[widgets.Widget, ...]:
+        """What a lab that grows out of this one has below the picture."""
+        return ()
 
     def _buttons(self) -> widgets.HBox:
         self.buttons = {
@@ -89,13 +100,21 @@ class GradientLab(SpecLab):
         self.network: nn.Module | None = None  # a moved slider leaves the trained network behind
         if self._code.value:
             self._show_code()
+        self.theory = predict(self.spec) if self.theory_box.value else None
         return self._paint(measure(self.spec))
 
     def _paint(self, profile: SignalProfile) -> str:
         with self.lock:  # `pin` and `unpin` come here from a cell, too
             self.profile, self.verdict = profile, diagnose(profile)
-            self.picture.paint(background=self._figure.update(profile, self.pinned))
-            return verdict_html(self.verdict)
+            background = self._figure.update(profile, self.pinned, self.theory)
+            self.picture.paint(background=background)
+            return verdict_html(self.verdict) + theory_html(self.theory)
+
+    def _toggle_theory(self) -> None:
+        if self.network is not None:
+            return  # trained: theory speaks of networks before training, and comes with the next
+        self.theory = predict(self.spec) if self.theory_box.value else None
+        self.verdict_line.value = self._paint(self.profile)
 
     def pin(self) -> None:
         """Keep the curves shown, dashed, behind whatever comes next."""
@@ -156,7 +175,7 @@ class GradientLab(SpecLab):
 
     def _train(self, steps: int) -> Iterator[None]:
         if self.network is None:
-            self.network = build(self.spec)
+            self.network, self.theory = build(self.spec), None  # theory ends where training begins
         network, spec, losses = self.network, self.spec, []
         training, painted = train(network, steps, self.learning_rate.value), 0.0
         self._stop = False
@@ -183,15 +202,6 @@ class GradientLab(SpecLab):
             f"<br>After {len(losses)} steps: loss {losses[0]:.3g} → {losses[-1]:.3g}, "
             f"{accuracy(network):.0%} of the held-out digits right (10% is guessing)."
         )
-
-
-def verdict_html(verdict: Verdict) -> str:
-    """The verdict as a coloured word, its reason and its remedies."""
-    reason = html.escape(verdict.reason[0].upper() + verdict.reason[1:])
-    mends = "; or ".join(html.escape(remedy.text) for remedy in verdict.remedies)
-    return f'<b class="d2lstab-{verdict.kind}">{verdict.kind}</b> {reason}' + (
-        f"<br><i>Try</i> {mends}." if mends else ""
-    )
 
 
 def _controls() -> dict[str, widgets.Widget]:

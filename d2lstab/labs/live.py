@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import ipywidgets as widgets
 import torch
 
+from d2lstab.figures.png import stack_pngs
 from d2lstab.labs.controls import place
 from d2lstab.labs.picture import LivePicture
 
@@ -32,7 +33,9 @@ STYLE = (
 .d2lstab .jupyter-widgets-disconnected:not(.d2lstab-picture) { opacity: 0.8; pointer-events: none; }
 .d2lstab-picture { align-self: flex-start; max-width: 100%; height: auto; margin: 0; }
 [data-jp-theme-light="false"] .d2lstab-picture { filter: invert(0.93) hue-rotate(180deg); }
+.d2lstab-pointed { user-select: none; -webkit-user-drag: none; }
 .d2lstab-verdict { color: var(--jp-ui-font-color1, #222); line-height: 1.45; min-height: 3.2em; }
+.d2lstab-three-lines .d2lstab-verdict { min-height: 4.7em; }
 .d2lstab-verdict .widget-html-content { line-height: 1.45; }
 .d2lstab-verdict b { padding: 1px 8px; border-radius: 9px; color: #fff; margin-right: 4px; }
 .d2lstab-verdict code { font-size: 92%; }
@@ -79,7 +82,7 @@ class Lab(widgets.VBox):
 
     A subclass passes `controls` (name → widget, by the name of the quantity that it sets) and
     the rows of widgets above and below the picture, and says in `show` what to compute and draw
-    for the controls' values.
+    for the controls' values. `pictures` are all that it paints, those below included.
 
     An exception in a callback would vanish into the kernel's log; here it is shown in place of
     the verdict, and the next move starts afresh. JupyterLab may run the callbacks of two widgets
@@ -94,6 +97,7 @@ class Lab(widgets.VBox):
         below: list[widgets.Widget],
     ):
         self.controls, self.picture, self.lock = controls, picture, threading.RLock()
+        self.pictures = [picture, *(part for part in below if isinstance(part, LivePicture))]
         self.verdict_line = widgets.HTML()
         self.verdict_line.add_class("d2lstab-verdict")
         self._held = self._closed = False
@@ -150,8 +154,9 @@ class Lab(widgets.VBox):
 
     def _screen_told(self, change) -> None:
         with self.lock, self.errors_shown():
-            self.picture.set_density(change.new)
-            self.picture.paint()
+            for picture in self.pictures:
+                picture.set_density(change.new)
+                picture.paint()
 
     def _moved(self, _change) -> None:
         if not self._held:
@@ -177,7 +182,8 @@ class Lab(widgets.VBox):
         """Take the lab off the page, and free its figure and all its widgets."""
         self._closed = True
         self._figure = None  # as every lab calls it; IPython's Out holds on to the lab itself
-        self.picture.free()
+        for picture in self.pictures:
+            picture.free()
         for widget in _tree(self):
             for part in (widget.layout, getattr(widget, "style", None)):
                 if part is not None:
@@ -187,10 +193,11 @@ class Lab(widgets.VBox):
         super().close()
 
     def _repr_mimebundle_(self, include=None, exclude=None, **kwargs):
-        """The widget, and for viewers without a kernel its picture."""
+        """The widget, and for viewers without a kernel its pictures, one below the other."""
         bundle = super()._repr_mimebundle_(include=include, exclude=exclude, **kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "image/png": base64.b64encode(self.picture.value).decode()}, metadata
+        png = stack_pngs([bytes(picture.value) for picture in self.pictures])
+        return {**data, "image/png": base64.b64encode(png).decode()}, metadata
 
 
 def _tree(widget: widgets.DOMWidget) -> Iterator[widgets.DOMWidget]:
