@@ -55,6 +55,7 @@ def execute(path):
         kernel_name="python3",
         extra_arguments=["--log-level=ERROR"],  # the kernel warns of its own plain TCP connection
         record_timing=False,
+        coalesce_streams=True,  # or a cell's text falls apart where the kernel happens to pause
         store_widget_state=False,
         resources={"metadata": {"path": str(path.parent)}},
     )

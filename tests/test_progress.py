@@ -1,0 +1,76 @@
+"""The bar and the loss picture of a slow training loop."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from d2lstab.figures.progress import LossFigure
+from d2lstab.labs import progress as module
+from d2lstab.labs.progress import TrainingProgress
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+def test_the_curve_is_the_losses_from_step_1():
+    figure = LossFigure(Figure(), steps=4)
+    figure.update([2.3, 1.5])
+    np.testing.assert_array_equal(figure.curve.get_xydata(), [[1, 2.3], [2, 1.5]])
+    assert figure.axes.get_xlim() == (0.5, 4.5)
+    assert figure.axes.get_xlabel() == "step" and "nats" in figure.axes.get_ylabel()
+
+
+def test_a_loss_that_diverges_or_is_nan_stays_in_sight():
+    figure = LossFigure(Figure(), steps=4)
+    figure.update([1e9, math.nan, math.inf, 1.0])
+    top = figure.axes.get_ylim()[1]
+    np.testing.assert_array_equal(figure.curve.get_ydata(), [top, top, top, 1.0])
+
+
+def test_guessing_is_marked():
+    guess = LossFigure(Figure(), steps=4, guess=math.log(7)).axes.lines[0]
+    np.testing.assert_allclose(guess.get_ydata(), math.log(7))
+
+
+def test_each_loss_moves_the_bar_the_text_and_the_picture():
+    progress = TrainingProgress(steps=3)
+    before = pixels(progress.picture.value)
+    progress.add(2.0)
+    middle = pixels(progress.picture.value)
+    progress.add(0.5)
+    assert (progress.losses, progress.bar.value, progress.bar.max) == ([2.0, 0.5], 2, 3)
+    assert progress.text.value == "2 of 3 steps"
+    after = pixels(progress.picture.value)
+    assert before.shape == middle.shape == after.shape
+    assert 0 < (before != middle).sum() < (before != after).sum()
+
+
+class Handle:
+    def __init__(self):
+        self.updates = []
+
+    def update(self, shown):
+        self.updates.append(shown._repr_mimebundle_()[0]["image/png"])
+
+
+def test_the_cell_keeps_the_last_picture(monkeypatch):
+    handle = Handle()
+    monkeypatch.setattr(module, "display", lambda shown, display_id: handle)
+    with TrainingProgress(steps=2) as progress:
+        start = progress._repr_mimebundle_()[0]["image/png"]
+        progress.add(1.0)
+        assert handle.updates == [] and progress.text.value == "1 of 2 steps, 0 s"
+    assert handle.updates == [progress._repr_mimebundle_()[0]["image/png"]] != [start]
+    assert progress.bar.bar_style == "success"
+
+
+def test_an_interrupted_loop_is_marked_and_raises(monkeypatch):
+    monkeypatch.setattr(module, "display", lambda shown, display_id: None)
+    with pytest.raises(KeyboardInterrupt), TrainingProgress(steps=2) as progress:
+        raise KeyboardInterrupt
+    assert progress.bar.bar_style == "danger"
