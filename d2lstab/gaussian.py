@@ -94,6 +94,32 @@ def pair_expectation(f: Function, variance: float, correlation: float) -> float:
     return float(t_weight @ (u * v) @ r_weight)
 
 
+ORDERS = 160
+
+
+@lru_cache
+def _weighted_hermite() -> np.ndarray:
+    """Normalized Hermite polynomials at the nodes, times their weights, (`ORDERS`, nodes)."""
+    z, weight = normal_nodes()
+    rows = [np.ones_like(z), z]
+    for k in range(1, ORDERS - 1):
+        rows.append((z * rows[k] - np.sqrt(k) * rows[k - 1]) / np.sqrt(k + 1))
+    return np.stack(rows) * weight
+
+
+def hermite_squares(f: Function, variance: float) -> np.ndarray:
+    """Return a_k², float64, (`ORDERS`,), of which E f(u) f(v) = Σ a_k² c^k at the correlation c.
+
+    a_k is the mean of f(z) times the k-th normalized Hermite polynomial. All a_k², also those left
+    out, sum to E f².
+
+    >>> hermite_squares(lambda z: z**2, 1.0)[:4].round(9).tolist()
+    [1.0, 0.0, 2.0, 0.0]
+    """
+    z, _ = normal_nodes()
+    return (_weighted_hermite() @ f(np.sqrt(variance) * z)) ** 2
+
+
 LOG_VARIANCE = np.arange(-42.0, 40.1, 0.25)
 """Where moments are tabulated; beyond, they follow the power law of the last two points."""
 
