@@ -14,6 +14,8 @@ REQUIREMENTS := requirements.txt
 else ifeq ($(SET),modern)
 VENV := .venv-modern
 REQUIREMENTS := requirements-modern.txt
+# The rest does not depend on what is newer here.
+TESTS := -m "not once"
 else
 $(error SET is pinned or modern, not '$(SET)')
 endif
@@ -31,13 +33,17 @@ lab: $(VENV)/.complete
 	@echo "Opening JupyterLab in the browser; stop it here with Ctrl-C"
 	@$(BIN)/python -m jupyterlab --ServerApp.root_dir="$(CURDIR)" $(ROOT_ARGS) $(JUPYTER_ARGS) $(FIRST)
 
-# Two tests or kernels run side by side, so each gets one thread.
+# Two tests or kernels run side by side, so each gets one thread. Files are handed out in the order
+# of collection, the slowest first (tests/conftest.py, LONGEST): by the number of tests, as is
+# pytest-xdist's habit, the browser would come last, with one core idle.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+LONGEST := notebooks/02-initialization/5-train-ten-thousand-layers.ipynb
 test: $(VENV)/.complete
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(TESTS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
-		--nbval-cell-timeout=120 -n 2 --dist loadfile notebooks
+		--nbval-cell-timeout=120 $(SIDE_BY_SIDE) $(LONGEST) notebooks
 
 bench: $(VENV)/.complete
 	$(BIN)/python -m benchmarks

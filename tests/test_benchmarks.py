@@ -11,6 +11,8 @@ from benchmarks.scale import Depth, at_depth, first_zeros
 from benchmarks.variants import PASS, VARIANTS
 from d2lstab import NetworkSpec, measure
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def plain():

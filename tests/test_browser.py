@@ -139,6 +139,7 @@ def test_sliders_a_menu_and_a_button_change_the_picture(chromium, server):
     assert_log_is_clean(server)
 
 
+@pytest.mark.once
 def test_an_error_in_a_callback_is_seen(chromium, server):
     page = open_notebook(chromium, server, "tiny.ipynb")
     page.run_all()
@@ -147,6 +148,7 @@ def test_an_error_in_a_callback_is_seen(chromium, server):
     assert any("nine is too deep" in error for error in page.errors())
 
 
+@pytest.mark.once
 def test_an_error_in_a_cell_is_seen(chromium, server):
     page = open_notebook(chromium, server, "failing.ipynb")
     page.run_all()
@@ -273,6 +275,7 @@ def ends_of(page, label):
     return shown
 
 
+@pytest.mark.once
 def test_the_other_sliders_of_the_gradient_lab_go_to_both_their_ends(lab):
     moved(lab, lambda: lab.slide("depth", -40))  # a wide network of depth 50 takes its time
     seen = [lab.picture(PICTURE)]
@@ -470,6 +473,7 @@ def test_a_storm_of_slider_events_ends_at_the_last_value_and_nothing_jumps(labs,
     assert_log_is_clean(server)
 
 
+@pytest.mark.once
 def test_memory_does_not_grow_with_the_updates(labs):
     tab, session = labs.tab, labs.tab.context.new_cdp_session(labs.tab)
     session.send("Performance.enable")
@@ -508,6 +512,7 @@ def test_closing_a_lab_takes_it_off_the_page_and_frees_its_figure(labs):
     assert labs.errors() == []
 
 
+@pytest.mark.once
 def test_restarting_the_kernel_leaves_the_picture_and_says_how_to_revive_it(labs):
     labs.run_all()
     labs.tab.wait_for_function(f"document.querySelectorAll('{PICTURE}').length === 2")
@@ -534,6 +539,7 @@ def test_restarting_the_kernel_leaves_the_picture_and_says_how_to_revive_it(labs
     assert all_pictures(labs)[0] != before[0]
 
 
+@pytest.mark.once
 def test_the_benchmark_counts_the_time_until_the_picture_is_painted(chromium, server):
     page = open_notebook(chromium, server, "slow.ipynb", PAGE)
     page.run_all()

@@ -17,6 +17,8 @@ from d2lstab import NetworkSpec, diagnose, measure
 from d2lstab.exercises import CHECKERS, chapter1, check
 from d2lstab.exercises.chapter1 import broken_network
 
+pytestmark = pytest.mark.once
+
 SEEDS = range(12)
 
 

@@ -20,6 +20,8 @@ from d2lstab.exercises.chapter2 import CHECKERS, neglected_network
 from d2lstab.lsuv import lsuv_
 from d2lstab.optimizers import LARS
 
+pytestmark = pytest.mark.once
+
 SEEDS = range(8)
 
 

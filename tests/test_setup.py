@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+pytestmark = pytest.mark.once
 BASH = shutil.which("bash")
 MAKE = shutil.which("make")
 

@@ -29,6 +29,8 @@ from supervise import supervise
 
 from d2lstab.exercises import CHECKERS
 
+pytestmark = pytest.mark.once
+
 CHAPTERS = course.chapters()
 CHAPTER = CHAPTERS[0]  # where any would do
 WRONG = test_exercises.WRONG + test_exercises_chapter2.WRONG
