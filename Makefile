@@ -14,8 +14,9 @@ REQUIREMENTS := requirements.txt
 else ifeq ($(SET),modern)
 VENV := .venv-modern
 REQUIREMENTS := requirements-modern.txt
-# The rest does not depend on what is newer here.
+# What is left out does not depend on what is newer here, or takes minutes.
 TESTS := -m "not once"
+LESSONS = notebooks $(addprefix --ignore=,$(LONGEST))
 else
 $(error SET is pinned or modern, not '$(SET)')
 endif
@@ -37,13 +38,15 @@ lab: $(VENV)/.complete
 # of collection, the slowest first (tests/conftest.py, LONGEST): by the number of tests, as is
 # pytest-xdist's habit, the browser would come last, with one core idle.
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
-LONGEST := notebooks/02-initialization/5-train-ten-thousand-layers.ipynb
+LONGEST := notebooks/01-gradient-problems/7-compare-the-cures.ipynb \
+	notebooks/02-initialization/5-train-ten-thousand-layers.ipynb
+LESSONS ?= $(LONGEST) notebooks
 test: $(VENV)/.complete
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(TESTS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
-		--nbval-cell-timeout=120 $(SIDE_BY_SIDE) $(LONGEST) notebooks
+		--nbval-cell-timeout=120 $(SIDE_BY_SIDE) $(LESSONS)
 
 bench: $(VENV)/.complete
 	$(BIN)/python -m benchmarks

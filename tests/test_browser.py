@@ -204,6 +204,7 @@ def test_every_slider_and_menu_of_the_gradient_lab_changes_its_picture(lab, serv
     assert_log_is_clean(server)
 
 
+@pytest.mark.once
 def test_the_ends_of_the_gradient_labs_sliders_are_shown_and_named(lab):
     _, words = moved(lab, lambda: lab.slide("gain", 80))
     assert words.startswith(("exploding", "dead"))
@@ -215,6 +216,7 @@ def test_the_ends_of_the_gradient_labs_sliders_are_shown_and_named(lab):
     assert lab.errors() == []
 
 
+@pytest.mark.once
 def test_training_moves_the_picture_and_stops_when_told(lab):
     progress = lab.tab.locator(".d2lstab progress, .d2lstab .progress-bar").first
     before = lab.picture(PICTURE)
@@ -233,6 +235,7 @@ def test_training_moves_the_picture_and_stops_when_told(lab):
     assert "loss" not in verdict(lab) and lab.errors() == []
 
 
+@pytest.mark.once
 def test_copy_as_pytorch_copies_the_code(lab):
     lab.tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     lab.click("copy as PyTorch")
@@ -244,6 +247,7 @@ def test_copy_as_pytorch_copies_the_code(lab):
     lab.tab.wait_for_selector(".d2lstab-code", state="detached")
 
 
+@pytest.mark.once
 def test_the_chain_lab_follows_its_sliders_in_the_browser(chromium, server):
     page = open_notebook(
         chromium, server, "notebooks/01-gradient-problems/1-multiply-many-numbers.ipynb"
@@ -424,6 +428,7 @@ def all_pictures(page):
     )
 
 
+@pytest.mark.once
 def test_two_labs_in_one_notebook_do_not_disturb_each_other(labs):
     before = all_pictures(labs), all_verdicts(labs)
     labs.slide("gain", 8, number=1)
@@ -442,6 +447,7 @@ def test_two_labs_in_one_notebook_do_not_disturb_each_other(labs):
     assert labs.errors() == []
 
 
+@pytest.mark.once
 def test_an_error_in_a_callback_is_shown_in_the_lab_and_the_next_move_works(labs):
     before = all_pictures(labs)
     labs.slide("depth", 2)
@@ -457,6 +463,7 @@ def test_an_error_in_a_callback_is_shown_in_the_lab_and_the_next_move_works(labs
     assert labs.errors() == []
 
 
+@pytest.mark.once
 def test_a_storm_of_slider_events_ends_at_the_last_value_and_nothing_jumps(labs, server):
     labs.execute("upper.set(depth=40)")  # deep enough that the verdict changes on the way
     lane = Lane(labs, Variant("labs", "", "", "image", PICTURE))
@@ -499,6 +506,7 @@ def test_memory_does_not_grow_with_the_updates(labs):
     assert urls <= 2
 
 
+@pytest.mark.once
 def test_closing_a_lab_takes_it_off_the_page_and_frees_its_figure(labs):
     before = labs.execute("", "figures()")
     kept = labs.tab.evaluate("window.liveUrls")
