@@ -229,4 +229,5 @@ class PhaseFigure:
         left, top, right, bottom = self.box
         across, up = (x - left) / (right - left), (bottom - y) / (bottom - top)
         (_, largest), (_, highest) = self.over.get_xlim(), self.over.get_ylim()
-        return min(max(across, 0), 1) * largest, min(max(up, 0), 1) * highest
+        # plain floats: numpy's print themselves in another way from version 2 on
+        return float(min(max(across, 0), 1) * largest), float(min(max(up, 0), 1) * highest)
