@@ -26,6 +26,10 @@ class Initialization:
     code: str
     source: str
 
+    def weight_std(self, width: int) -> float:
+        """σ_w of mean-field theory in a layer from ``width`` to ``width`` units: √width · std."""
+        return self.standard_deviation(width, width) * width**0.5
+
     def draw(self, weight: Tensor, generator: Generator) -> Tensor:
         """Fill ``weight``, shape (fan_out, fan_in), in place from ``generator``; return it."""
         return eval(self.code, {"nn": nn, "weight": weight, "generator": generator})

@@ -1,7 +1,5 @@
 """LSUV: initialize layer by layer, so that on real data each layer's output has variance 1."""
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +7,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from d2lstab import checks
+from d2lstab.modes import evaluating
 
 LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 """What LSUV initializes: linear and convolutional layers."""
@@ -77,7 +76,7 @@ def lsuv_(
     layers = {name: m for name, m in network.named_modules() if isinstance(m, LAYERS)}
     for name, layer in layers.items():
         _check(name, layer)
-    with torch.no_grad(), _evaluating(network):
+    with torch.no_grad(), evaluating(network):
         names = [name for name in _order(network, inputs, layers)
                  if layers[name].weight.requires_grad]  # fmt: skip
         if not names:
@@ -141,18 +140,6 @@ def _order(network: nn.Module, inputs: tuple, layers: dict[str, nn.Module]) -> l
         for handle in handles:
             handle.remove()
     return list(called)
-
-
-@contextlib.contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Eval mode inside, each module's own mode afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _check(name: str, layer: nn.Module) -> None:

@@ -53,8 +53,8 @@ class MeanField:
         spec = self.spec
         if spec.norm or spec.residual or spec.dropout or spec.init == "constant":
             return None
-        scheme = INITIALIZATIONS[spec.init].standard_deviation(spec.width, spec.width)
-        return phase(spec.activation, scheme * spec.gain * spec.width**0.5, spec.bias_std)
+        unit = INITIALIZATIONS[spec.init].weight_std(spec.width)
+        return phase(spec.activation, unit * spec.gain, spec.bias_std)
 
     @property
     def trainable_depth(self) -> float | None:

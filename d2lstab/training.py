@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from d2lstab.datasets import digits
+from d2lstab.modes import evaluating
 
 HELD_OUT = 360  # of 1797 digits, a fifth
 
@@ -58,10 +59,6 @@ def accuracy(network: nn.Module) -> float:
     0.1 is guessing. A network whose outputs are NaN is right by chance at most.
     """
     data = digits()
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(network):
         predicted = network(data.inputs[-HELD_OUT:]).argmax(dim=1)
-    for module, training in modes:  # network.train() would wake layers that were frozen
-        module.training = training
     return (predicted == data.labels[-HELD_OUT:]).double().mean().item()

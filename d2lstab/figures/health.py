@@ -13,17 +13,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from d2lstab.figures.axes import dress
-from d2lstab.figures.style import BLUE, GREEN, GREY, INK, NAVY, ORANGE, RED
+from d2lstab.figures.style import BLUE, GREEN, GREY, INK, ORANGE, RED, SHADES
 from d2lstab.health import TrainingRecord
 from d2lstab.statistics import BINADES, SMALLEST_BINADE
 
 RULE_OF_THUMB = 1e-3  # for ‖Δw‖/‖w‖; source in `Thresholds`
-_SIZES = LinearSegmentedColormap.from_list("sizes", ["#e3eef8", "#9ecae1", "#2171b5", NAVY])
+_SIZES = LinearSegmentedColormap.from_list("sizes", ["#e3eef8", *SHADES[1:]])
 _BESIDE_TITLE = dict(
     loc="lower right", bbox_to_anchor=(1.03, 0.98), ncols=2, fontsize=7.5, frameon=False,
     borderpad=0.1, columnspacing=0.8, handlelength=1, handletextpad=0.5,
 )  # fmt: skip
-_SHARES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9ecae1", "#2171b5", NAVY])
+_SHARES = LinearSegmentedColormap.from_list("shares", SHADES)
 _DECADES = 12  # that the colours tell apart, at most; smaller norms are as light as the lightest
 _LOWEST, _HIGHEST = 1e-10, 10.0  # of the update-to-weight axis
 

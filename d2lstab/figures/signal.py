@@ -10,12 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Polygon, Rectangle
 
 from d2lstab.figures.axes import decades, dress, last_layer
-from d2lstab.figures.style import BLUE, GREEN, GREY, INK, NAVY, ORANGE, RED
+from d2lstab.figures.style import BLUE, GREEN, GREY, INK, ORANGE, RED, SHADES
 from d2lstab.prediction import MeanField
 from d2lstab.signal import SignalProfile
 from d2lstab.statistics import BINADES, SMALLEST_BINADE
 
-_SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#9ecae1", "#2171b5", NAVY])(
+_SHADES = LinearSegmentedColormap.from_list("shades", SHADES)(
     np.linspace(0, 1, 256) ** 0.6, bytes=True
 )
 _SHADES[0] = 0  # transparent, so that empty bins do not cover the axes

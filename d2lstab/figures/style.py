@@ -8,5 +8,8 @@ RED = "#c62828"
 GREY = "#6f6f6f"
 NAVY = "#08306b"
 
-INKS = (INK, BLUE, ORANGE, GREEN, RED, GREY, NAVY, "#9ecae1", "#2171b5")
+SHADES = ("#ffffff", "#9ecae1", "#2171b5", NAVY)
+"""From nothing to most, for colour maps."""
+
+INKS = (INK, BLUE, ORANGE, GREEN, RED, GREY, NAVY, *SHADES[1:3])
 """Every colour a figure may draw with, undiluted; `png.encode_png` builds its palette on them."""

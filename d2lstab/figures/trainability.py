@@ -6,9 +6,9 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import NullLocator
 
-from d2lstab.figures.style import GREY, NAVY, ORANGE
+from d2lstab.figures.style import GREY, ORANGE, SHADES
 
-_SHARES = LinearSegmentedColormap.from_list("shares", ["#ffffff", "#9ecae1", "#2171b5", NAVY])
+_SHARES = LinearSegmentedColormap.from_list("shares", SHADES)
 
 
 def draw_trainability(

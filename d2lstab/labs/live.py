@@ -1,6 +1,5 @@
 """What every lab is made of: controls, a verdict, a live picture, and one update at a time."""
 
-import base64
 import contextlib
 import html
 import os
@@ -10,9 +9,8 @@ from collections.abc import Iterator
 import ipywidgets as widgets
 import torch
 
-from d2lstab.figures.png import stack_pngs
 from d2lstab.labs.controls import place
-from d2lstab.labs.picture import LivePicture
+from d2lstab.labs.picture import LivePicture, Pictured
 
 # The browser alone knows how many pixels its screen has: when the style sheet is there, it writes
 # that number into the lab's hidden box, as a reader would.
@@ -77,7 +75,7 @@ class _CoreLeftOver:
 a_core_left_over = _CoreLeftOver()
 
 
-class Lab(widgets.VBox):
+class Lab(Pictured):
     """Sliders, a live picture and a verdict in words; the base of every lab.
 
     A subclass passes `controls` (name → widget, by the name of the quantity that it sets) and
@@ -191,13 +189,6 @@ class Lab(widgets.VBox):
             if widget is not self:
                 widget.close()
         super().close()
-
-    def _repr_mimebundle_(self, include=None, exclude=None, **kwargs):
-        """The widget, and for viewers without a kernel its pictures, one below the other."""
-        bundle = super()._repr_mimebundle_(include=include, exclude=exclude, **kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        png = stack_pngs([bytes(picture.value) for picture in self.pictures])
-        return {**data, "image/png": base64.b64encode(png).decode()}, metadata
 
 
 def _tree(widget: widgets.DOMWidget) -> Iterator[widgets.DOMWidget]:

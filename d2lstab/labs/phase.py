@@ -107,7 +107,7 @@ class PhaseLab(GradientLab):
             return words
 
     def _paint_phase(self) -> None:
-        spec, unit = self.spec, _unit_weight_std(self.spec)
+        spec, unit = self.spec, self._unit_weight_std()
         plain = not (spec.norm or spec.residual or spec.dropout)
         try:
             self.diagram = shown = phase_diagram(spec.activation)
@@ -124,7 +124,7 @@ class PhaseLab(GradientLab):
 
         Three digits of each are kept. Nothing moves where weights are constant: they have no σ_w.
         """
-        unit = _unit_weight_std(self.spec)
+        unit = self._unit_weight_std()
         if unit == 0:
             return
         with self.one_update():
@@ -133,6 +133,10 @@ class PhaseLab(GradientLab):
                 "bias_std": math.sqrt(bias_variance),
             }.items():
                 self.controls[name].visit(float(f"{value:.3g}"))
+
+    def _unit_weight_std(self) -> float:
+        """σ_w at gain 1; 0 for constant weights."""
+        return INITIALIZATIONS[self.spec.init].weight_std(self.spec.width)
 
     def _pointed(self, change) -> None:
         with self.lock, self.errors_shown():
@@ -146,8 +150,3 @@ class PhaseLab(GradientLab):
     def close(self) -> None:
         super().close()
         self._phase_figure = None
-
-
-def _unit_weight_std(spec: NetworkSpec) -> float:
-    """σ_w at gain 1: the scheme's own standard deviation times √width; 0 for constant weights."""
-    return INITIALIZATIONS[spec.init].standard_deviation(spec.width, spec.width) * spec.width**0.5

@@ -5,6 +5,7 @@ sent as one small PNG to one widget. Nothing is ever cleared, so nothing can fli
 without a kernel shows the same picture.
 """
 
+import base64
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from d2lstab.figures.png import encode_png, palette_indices
+from d2lstab.figures.png import encode_png, palette_indices, stack_pngs
 
 KEPT = 16  # backgrounds of a picture: drawing one takes 50 ms, keeping it 2 MB
 
@@ -88,6 +89,19 @@ class LivePicture(widgets.Image):
             if len(self._backgrounds) > KEPT:
                 del self._backgrounds[next(iter(self._backgrounds))]
         return self._backgrounds[state]
+
+
+class Pictured(widgets.VBox):
+    """A box of widgets; `pictures`, in a subclass, are those of its live pictures."""
+
+    pictures: list[LivePicture]
+
+    def _repr_mimebundle_(self, include=None, exclude=None, **kwargs):
+        """The widget, and for viewers without a kernel its pictures, one below the other."""
+        bundle = super()._repr_mimebundle_(include=include, exclude=exclude, **kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        png = stack_pngs([bytes(picture.value) for picture in self.pictures])
+        return {**data, "image/png": base64.b64encode(png).decode()}, metadata
 
 
 def _pixels(canvas: FigureCanvasAgg) -> np.ndarray:

@@ -1,6 +1,5 @@
 """A progress bar over a live picture of the loss, for a loop that takes its time."""
 
-import base64
 import time
 
 import ipywidgets as widgets
@@ -9,10 +8,10 @@ from matplotlib.figure import Figure
 
 from d2lstab.figures.progress import LossFigure
 from d2lstab.labs.live import STYLE
-from d2lstab.labs.picture import LivePicture
+from d2lstab.labs.picture import LivePicture, Pictured
 
 
-class TrainingProgress(widgets.VBox):
+class TrainingProgress(Pictured):
     """A bar that fills and a loss that falls, while the cell trains.
 
     steps : how many there will be, ≥ 1.
@@ -33,6 +32,7 @@ class TrainingProgress(widgets.VBox):
         self.text = widgets.Label(f"0 of {steps} steps")
         self.picture = LivePicture(self._figure.axes.figure, self._figure.moving)
         self.picture.paint()
+        self.pictures = [self.picture]
         super().__init__([widgets.HTML(STYLE), widgets.HBox([self.bar, self.text]), self.picture])
         self.add_class("d2lstab")
 
@@ -53,9 +53,3 @@ class TrainingProgress(widgets.VBox):
         self.bar.value = len(self.losses)
         took = "" if self._start is None else f", {time.perf_counter() - self._start:.0f} s"
         self.text.value = f"{self.bar.value} of {self.bar.max} steps{took}"
-
-    def _repr_mimebundle_(self, include=None, exclude=None, **kwargs):
-        """The widget, and for viewers without a kernel its picture."""
-        bundle = super()._repr_mimebundle_(include=include, exclude=exclude, **kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "image/png": base64.b64encode(self.picture.value).decode()}, metadata
