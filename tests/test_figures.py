@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from painted import drawn
 from PIL import Image
 
 from d2lstab import NetworkSpec, SignalProfile, measure
@@ -30,15 +31,6 @@ def new_figure():
     figure = SignalFigure(Figure(figsize=(11.04, 3.4), dpi=100))
     FigureCanvasAgg(figure.figure)
     return figure
-
-
-def drawn(figure):
-    """The pixels, animated artists included."""
-    canvas = figure.figure.canvas
-    canvas.draw()
-    for artist in figure.moving:
-        artist.axes.draw_artist(artist)
-    return np.asarray(canvas.buffer_rgba()).copy()
 
 
 def profile(norms, spread=None):

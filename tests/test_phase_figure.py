@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from painted import drawn
 from PIL import Image
 
 from d2lstab import NetworkSpec
@@ -27,13 +28,9 @@ def new_figure():
     return figure
 
 
-def drawn(figure):
-    """The pixels, animated artists included, rows from the top."""
-    canvas = figure.figure.canvas
-    canvas.draw()
-    for artist in figure.moving:
-        artist.axes.draw_artist(artist)
-    return np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+def colours(figure):
+    """The pixels without their opacity, as numbers that can be subtracted."""
+    return drawn(figure)[..., :3].astype(int)
 
 
 def colours_of(diagram):
@@ -80,7 +77,7 @@ def test_the_colour_says_the_depth_scale():
 def test_the_palette_keeps_every_shade_flat_and_apart():
     figure = new_figure()
     figure.update(TANH, 1.0, 0.1, CORRELATION)
-    rgba = np.asarray((drawn(figure), figure.figure.canvas.buffer_rgba())[1])
+    rgba = np.asarray((colours(figure), figure.figure.canvas.buffer_rgba())[1])
     decoded = Image.open(io.BytesIO(encode_png(palette_indices(rgba)))).convert("RGB")
     error = np.abs(np.asarray(decoded).astype(int) - rgba[..., :3])
     left, top, right, bottom = figure.box
@@ -181,14 +178,14 @@ def test_beyond_the_axes_an_arrow_points_to_the_network(weight, bias, turn):
 def test_a_network_without_a_place_has_no_point_and_one_that_is_not_plain_an_empty_one():
     figure = new_figure()
     figure.update(TANH, 1.0, 0.1, CORRELATION)
-    full = drawn(figure)
+    full = colours(figure)
     figure.update(TANH, 1.0, 0.1, CORRELATION, plain=False)
     assert figure.point.get_markerfacecolor() == "white"
     assert "if it were a plain network" in figure.title.get_text()
-    empty = drawn(figure)
+    empty = colours(figure)
     figure.update(TANH, None, 0.1, CORRELATION)
     assert not figure.point.get_visible() and "no place" in figure.title.get_text()
-    assert len({image.tobytes() for image in (full, empty, drawn(figure))}) == 3
+    assert len({image.tobytes() for image in (full, empty, colours(figure))}) == 3
 
 
 def test_the_correlations_are_the_measured_and_the_predicted_ones():
@@ -229,10 +226,10 @@ def test_an_activation_without_a_diagram_says_so_in_the_picture():
     figure.update("hard_step has no diagram", 1.5, 0.1, CORRELATION)
     assert [text.get_text() for text in figure.plane.texts] == ["hard_step has no diagram"]
     assert figure.variances_at(*place_of_point(figure)) == pytest.approx((2.25, 0.01), abs=1e-3)
-    without = drawn(figure)
+    without = colours(figure)
     figure.update(TANH, 1.5, 0.1, CORRELATION)
     assert "hard_step has no diagram" not in [text.get_text() for text in figure.plane.texts]
-    assert not np.array_equal(without, drawn(figure))
+    assert not np.array_equal(without, colours(figure))
 
 
 def test_the_background_depends_on_the_diagram_and_the_depth_and_on_nothing_that_moves():
@@ -253,7 +250,7 @@ def test_nothing_is_drawn_outside_the_picture(activation):
     figure = new_figure()
     theory = predict(NetworkSpec(depth=20, activation=activation, init="normal", bias_std=0.123))
     figure.update(phase_diagram(activation), 1.0, 0.123, CORRELATION, theory)
-    drawn(figure)
+    colours(figure)
     width, height = figure.figure.bbox.size
     for axes in figure.figure.axes:
         box = axes.get_tightbbox()

@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from specifications import specs
 
 from d2lstab import NetworkSpec, build, measure
 from d2lstab.activations import ACTIVATIONS
 from d2lstab.correlation import correlations
 from d2lstab.datasets import digits
 from d2lstab.initialization import INITIALIZATIONS
-from d2lstab.networks import NORMS
 from d2lstab.prediction import MeanField, predict
 
 CURVES = ("activation_std", "activation_gradient_norm", "weight_gradient_norm")
@@ -198,19 +198,6 @@ def test_a_plain_network_misses_nothing_and_has_a_phase():
 
 
 # --- bad and extreme input -----------------------------------------------------------------------
-
-specs = st.builds(
-    NetworkSpec,
-    depth=st.integers(1, 25),
-    width=st.integers(1, 24),
-    activation=st.sampled_from(list(ACTIVATIONS)),
-    init=st.sampled_from(list(INITIALIZATIONS)),
-    gain=st.one_of(st.floats(0, 10), st.floats(0, 1e300)),
-    bias_std=st.one_of(st.floats(0, 2), st.floats(0, 1e300)),
-    norm=st.sampled_from([None, *NORMS]),
-    residual=st.booleans(),
-    dropout=st.floats(0, 0.99),
-)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from specifications import specs
 from torch import nn
 
 from d2lstab import NetworkSpec, SignalProfile, build, measure
 from d2lstab.activations import ACTIVATIONS
 from d2lstab.book import d2l
 from d2lstab.datasets import digits
-from d2lstab.initialization import INITIALIZATIONS
 from d2lstab.networks import NORMS, Residual
 from d2lstab.statistics import BINADES
 
@@ -847,21 +847,6 @@ def keeps_its_promises(profile, layers=None):
     for name in ARRAYS[:2]:
         assert not (getattr(profile, name) < 0).any()
     assert type(profile.loss) is float
-
-
-specs = st.builds(
-    NetworkSpec,
-    depth=st.integers(1, 25),
-    width=st.integers(1, 24),
-    activation=st.sampled_from(list(ACTIVATIONS)),
-    init=st.sampled_from(list(INITIALIZATIONS)),
-    gain=st.one_of(st.floats(0, 10), st.floats(0, 1e300)),
-    bias_std=st.one_of(st.floats(0, 2), st.floats(0, 1e300)),
-    norm=st.sampled_from([None, *NORMS]),
-    residual=st.booleans(),
-    dropout=st.floats(0, 0.99),
-    seed=st.integers(0, 2**32 - 1),
-)
 
 
 @settings(max_examples=120, deadline=None, derandomize=True)
