@@ -81,6 +81,16 @@ def variances(lab):
 """
 
 
+SWEEP = """\
+import time
+from d2lstab.labs.progress import Sweep
+sweep, done = Sweep(range(600), "naps"), []
+for nap in sweep:
+    time.sleep(0.1)
+    done.append(nap)
+"""
+
+
 @pytest.fixture(scope="module")
 def chromium():
     if find_browser() is None:
@@ -100,6 +110,7 @@ def server(chromium, tmp_path_factory):
     shutil.copytree(NOTEBOOKS, root / "notebooks", ignore=ignore)
     own = {"tiny": [SLIDER_AND_PICTURE], "failing": ["1 / 0"], "slow": [SLOW]}
     own["labs"] = [LABS, UPPER, LOWER]
+    own["sweep"] = [SWEEP]
     own["phase"] = [PHASE_LABS, "upper", "lower"]
     for name, sources in own.items():
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
@@ -233,6 +244,21 @@ def test_training_moves_the_picture_and_stops_when_told(lab):
     assert 1 <= steps < 100 and progress.is_visible()
     moved(lab, lambda: lab.click("reset"))
     assert "loss" not in verdict(lab) and lab.errors() == []
+
+
+@pytest.mark.once
+def test_the_stop_button_ends_a_sweep_while_its_cell_runs(chromium, server):
+    page = open_notebook(chromium, server, "sweep.ipynb")
+    page.tab.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.tab.wait_for_selector('.widget-label:has-text("of 600 naps, ")', timeout=60_000)
+    page.click("Stop")
+    page.tab.wait_for_selector('button:text-is("Stop")[disabled]', timeout=20_000)
+    page.wait_until_idle()
+    naps, stopped = page.execute("", "(len(done), sweep.stopped)")
+    assert 1 <= naps < 600 and stopped
+    assert f"{naps} of 600 naps" in page.tab.locator(".jp-OutputArea").first.inner_text()
+    assert page.errors() == []
+    assert_log_is_clean(server)
 
 
 @pytest.mark.once

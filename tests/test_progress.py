@@ -10,7 +10,7 @@ from PIL import Image
 
 from d2lstab.figures.progress import LossFigure
 from d2lstab.labs import progress as module
-from d2lstab.labs.progress import TrainingProgress
+from d2lstab.labs.progress import Sweep, TrainingProgress
 
 
 def pixels(png):
@@ -74,3 +74,52 @@ def test_an_interrupted_loop_is_marked_and_raises(monkeypatch):
     with pytest.raises(KeyboardInterrupt), TrainingProgress(steps=2) as progress:
         raise KeyboardInterrupt
     assert progress.bar.bar_style == "danger"
+
+
+def test_a_sweep_gives_every_item_and_fills_its_bar():
+    sweep = Sweep("abc", "letters")
+    assert list(sweep) == ["a", "b", "c"]
+    assert (sweep.bar.value, sweep.bar.max, sweep.stopped) == (3, 3, False)
+    assert sweep.text.value == "3 of 3 letters, 0 s" and repr(sweep) == "3 of 3 letters"
+    assert sweep.bar.bar_style == "success" and sweep.button.disabled
+
+
+def test_the_button_ends_a_sweep_after_the_item_in_hand():
+    sweep, done = Sweep(range(5)), []
+    for item in sweep:
+        if item == 1:
+            sweep.button.click()
+        done.append(item)
+    assert done == [0, 1] and sweep.stopped and sweep.bar.bar_style == "warning"
+    assert repr(sweep) == "2 of 5 steps; stopped"
+
+
+def test_a_stop_at_the_last_item_stops_nothing():
+    sweep = Sweep(range(2))
+    for item in sweep:
+        if item == 1:
+            sweep.button.click()
+    assert not sweep.stopped and sweep.bar.bar_style == "success"
+
+
+def test_a_sweep_can_be_run_again():
+    sweep = Sweep(range(3))
+    for _ in sweep:
+        sweep.button.click()
+    assert sweep.stopped
+    assert list(sweep) == [0, 1, 2] and not sweep.stopped
+
+
+def test_a_sweep_over_nothing_is_over():
+    assert list(Sweep([])) == []
+
+
+def test_a_loop_that_fails_leaves_a_sweep_marked(monkeypatch):
+    handle = Handle()
+    monkeypatch.setattr(module, "display", lambda shown, display_id: handle)
+    handle.update = handle.updates.append
+    sweep = Sweep(range(3))
+    with pytest.raises(ZeroDivisionError):
+        for item in sweep:
+            1 / item
+    assert sweep.stopped and sweep.button.disabled and handle.updates == [sweep]

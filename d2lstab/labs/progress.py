@@ -1,6 +1,7 @@
-"""A progress bar over a live picture of the loss, for a loop that takes its time."""
+"""Loops that take their time: a bar that fills, and a button or a picture of the loss beside it."""
 
 import time
+from collections.abc import Collection, Iterator
 
 import ipywidgets as widgets
 from IPython.display import display
@@ -9,6 +10,54 @@ from matplotlib.figure import Figure
 from d2lstab.figures.progress import LossFigure
 from d2lstab.labs.live import STYLE
 from d2lstab.labs.picture import LivePicture, Pictured
+
+
+class Sweep(widgets.HBox):
+    """The items one by one, a bar that fills, and a button that ends the loop early.
+
+    items : what to go over. unit : what an item is, in the plural.
+
+    The button works while the cell runs, in a JupyterLab and kernel that know subshells (JupyterLab
+    4.4, ipykernel 7); elsewhere the kernel's own interrupt does it. Each item that was given out is
+    finished first, so what the loop has noted is whole; `stopped` says that items are missing.
+
+    >>> [square for n in Sweep([1, 2, 3], "numbers") if (square := n * n)]
+    0 of 3 numbers
+    [1, 4, 9]
+    """
+
+    def __init__(self, items: Collection, unit: str = "steps"):
+        self._items, self._unit, self.stopped = items, unit, False
+        self.bar = widgets.IntProgress(0, 0, max(len(items), 1), layout={"width": "320px"})
+        self.text = widgets.Label(f"0 of {len(items)} {unit}")
+        self.button = widgets.Button(description="Stop", icon="stop", layout={"width": "80px"})
+        self.button.on_click(lambda _: setattr(self, "stopped", True))
+        super().__init__([self.bar, self.button, self.text])
+
+    def __iter__(self) -> Iterator:
+        self.stopped, start, done = False, time.perf_counter(), 0
+        self.bar.bar_style, self.button.disabled = "", False
+        shown = display(self, display_id=True)
+        try:
+            for item in self._items:
+                yield item
+                done += 1
+                took = time.perf_counter() - start
+                self.bar.value = done
+                self.text.value = f"{done} of {len(self._items)} {self._unit}, {took:.0f} s"
+                if self.stopped:
+                    break
+        finally:
+            self.stopped = done < len(self._items)
+            self.button.disabled, self.bar.bar_style = (
+                True,
+                "warning" if self.stopped else "success",
+            )
+            if shown is not None:  # None: there is no notebook
+                shown.update(self)
+
+    def __repr__(self) -> str:  # what a viewer without a kernel shows
+        return self.text.value.partition(",")[0] + ("; stopped" if self.stopped else "")
 
 
 class TrainingProgress(Pictured):
