@@ -17,9 +17,9 @@ class Sweep(widgets.HBox):
 
     items : what to go over. unit : what an item is, in the plural.
 
-    The button works while the cell runs, in a JupyterLab and kernel that know subshells (JupyterLab
-    4.4, ipykernel 7); elsewhere the kernel's own interrupt does it. Each item that was given out is
-    finished first, so what the loop has noted is whole; `stopped` says that items are missing.
+    The button works while the cell runs where page and kernel know subshells (JupyterLab 4.4,
+    ipykernel 7); elsewhere interrupt the kernel. Each item that was given out is finished first, so
+    what the loop has noted is whole; `stopped` says that items are missing.
 
     >>> [square for n in Sweep([1, 2, 3], "numbers") if (square := n * n)]
     0 of 3 numbers
@@ -32,6 +32,10 @@ class Sweep(widgets.HBox):
         self.text = widgets.Label(f"0 of {len(items)} {unit}")
         self.button = widgets.Button(description="Stop", icon="stop", layout={"width": "80px"})
         self.button.on_click(lambda _: setattr(self, "stopped", True))
+        # ipykernel 7.4 takes a click to the thread that last spoke to the button: the one that is
+        # busy with the loop. Here it goes to the one that is free.
+        if hasattr(self.button.comm, "_reply_subshell_for"):
+            self.button.comm._reply_subshell_for = lambda data, free: free
         super().__init__([self.bar, self.button, self.text])
 
     def __iter__(self) -> Iterator:
