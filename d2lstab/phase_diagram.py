@@ -14,7 +14,7 @@ import numpy as np
 
 from d2lstab import checks
 from d2lstab.activations import ACTIVATIONS
-from d2lstab.gaussian import derivative, expectation, function
+from d2lstab.gaussian import PAIR_LOG_DISTANCE, PAIR_LOG_VARIANCE, moments, pair_moments
 
 ROWS, COLUMNS = 101, 201
 ENDS = (4.0, 16.0, 64.0, 256.0)
@@ -22,7 +22,6 @@ ENDS = (4.0, 16.0, 64.0, 256.0)
 
 _Q = np.logspace(-6, 6, 121)  # variances of the tables
 _UNLIKE = np.r_[0.0, np.logspace(-2, 0, 17)]  # 1 − c
-_SIDE = 18  # nodes on each side of 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +104,12 @@ def _of_one_input(activation: str, columns: np.ndarray, bias_variance: float):
 @lru_cache
 def _moments(activation: str) -> tuple[np.ndarray, np.ndarray]:
     """E[φ(√q z)²] and E[φ'(√q z)²] at the variances of the tables."""
-    phi, slope = function(activation), derivative(activation)
-    return expectation(lambda x: phi(x) ** 2, _Q), expectation(lambda x: slope(x) ** 2, _Q)
+    tables = moments(activation)
+    at = np.log(_Q)
+    return (
+        np.exp(np.interp(at, tables.x, tables.log_square)),
+        np.exp(np.interp(at, tables.x, tables.log_square_slope)),
+    )
 
 
 def _fixed_variance(moment: np.ndarray, columns: np.ndarray, bias_variance: float) -> np.ndarray:
@@ -152,22 +155,15 @@ def _slope(activation: str, columns: np.ndarray, variance: np.ndarray, chi: np.n
 
 def _of_two_inputs(activation: str, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """r(q, c) and E[φ'(u) φ'(v)], each (variances, correlations)."""
-    phi = function(activation)
-    z, weight = np.polynomial.legendre.leggauss(_SIDE)
-    z, weight = 4 * (z + 1), weight * np.exp(-8 * (z + 1) ** 2)  # up to 8 standard deviations
-    z, weight = np.r_[-z, z], np.r_[weight, weight] / (2 * weight.sum())
-    c = 1 - _UNLIKE[1:, None, None]
-    other = c * z[:, None] + np.sqrt(1 - c**2) * z  # (correlations, nodes, nodes)
-    weight = np.outer(weight, weight).ravel()
-    ratio = np.empty((len(variances), len(_UNLIKE)))
-    ratio[:, 0] = _look_up(_moments(activation)[1], _place(variances))  # the limit as c → 1
-    for row, q in enumerate(variances):
-        square = (phi(np.sqrt(q) * z[:, None]) - phi(np.sqrt(q) * other)) ** 2
-        ratio[row, 1:] = square.reshape(len(c), -1) @ weight / (2 * q * _UNLIKE[1:])
-    # Price's theorem: the slopes' product is the derivative of r (1 − c) by 1 − c
-    product = ratio.copy()
-    product[:, 1:] += np.gradient(ratio[:, 1:], np.log(_UNLIKE[1:]), axis=1)
-    return ratio, product
+    tables = pair_moments(activation)
+    columns = np.interp(np.log(_UNLIKE[1:]), PAIR_LOG_DISTANCE, np.arange(len(PAIR_LOG_DISTANCE)))
+    rows = np.interp(np.log(variances), PAIR_LOG_VARIANCE, np.arange(len(PAIR_LOG_VARIANCE)))
+    distance = _look_up(_look_up(tables.distance, rows).T, columns).T
+    slope = _look_up(_look_up(tables.slope, rows).T, columns).T
+    square, square_slope = (_look_up(x, _place(variances))[:, None] for x in _moments(activation))
+    ratio = square / variances[:, None] * np.exp(distance)
+    # at c = 1 both are the limit as c → 1
+    return np.hstack([square_slope, ratio]), np.hstack([square_slope, square_slope * slope])
 
 
 def _place(variance: np.ndarray) -> np.ndarray:
