@@ -5,6 +5,8 @@ import math
 import numbers
 from collections.abc import Iterable
 
+from torch.nn.parameter import Parameter, UninitializedTensorMixin
+
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return ``value`` as Python's int, numpy's integers too.
@@ -78,3 +80,12 @@ def choice(name: str, value: object, valid: Iterable[str], also: str = "") -> st
         near = difflib.get_close_matches(value.lower(), valid, n=1, cutoff=0.4)
         raise ValueError(need + (f" Did you mean {near[0]!r}?" if near else ""))
     return value
+
+
+def has_shape(name: str, parameter: Parameter | None) -> None:
+    """Raise ValueError where a parameter of the layer ``name`` is lazy and has no shape yet."""
+    if isinstance(parameter, UninitializedTensorMixin):
+        raise ValueError(
+            f"network has a lazy layer without a shape ({name}): call the network once on a batch "
+            "first (in d2l: model.apply_init([X]))."
+        )

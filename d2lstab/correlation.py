@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.parameter import UninitializedTensorMixin
+
+from d2lstab import checks
 
 
 def correlations(network: nn.Module, inputs: Tensor | tuple, *, seed: int = 0) -> np.ndarray:
@@ -56,11 +57,8 @@ def correlations(network: nn.Module, inputs: Tensor | tuple, *, seed: int = 0) -
 
 def _owns_weight(module: nn.Module) -> bool:
     parameters = [p for p in module._parameters.values() if p is not None]
-    if any(isinstance(p, UninitializedTensorMixin) for p in parameters):
-        raise ValueError(
-            f"network has a lazy layer without a shape ({type(module).__name__}): call the network "
-            "once on a batch first (in d2l: model.apply_init([X]))."
-        )
+    for parameter in parameters:
+        checks.has_shape(type(module).__name__, parameter)
     return any(p.ndim > 1 for p in parameters)
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from d2lstab import checks
 from d2lstab.modes import evaluating
@@ -143,7 +142,6 @@ def _order(network: nn.Module, inputs: tuple, layers: dict[str, nn.Module]) -> l
 
 
 def _check(name: str, layer: nn.Module) -> None:
-    if is_lazy(layer.weight):
-        raise ValueError(f"layer {name!r} has no shape yet: call the network on a batch once.")
+    checks.has_shape(name, layer.weight)
     if not isinstance(layer.weight, nn.Parameter):
         raise ValueError(f"the weight of layer {name!r} is reparametrized: apply LSUV before that.")

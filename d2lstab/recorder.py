@@ -8,9 +8,9 @@ from itertools import islice
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
 from torch.overrides import TorchFunctionMode
 
+from d2lstab import checks
 from d2lstab.activations import ACTIVATIONS, Activation
 from d2lstab.statistics import square_sum
 
@@ -93,11 +93,7 @@ class Recorder(TorchFunctionMode):
     def _own_weights(self, name: str, module: nn.Module) -> list[nn.Parameter]:
         weights = []
         for parameter in module._parameters.values():
-            if isinstance(parameter, UninitializedTensorMixin):
-                raise ValueError(
-                    f"network has a lazy layer without a shape ({name or type(module).__name__}): "
-                    "call the network once on a batch first (in d2l: model.apply_init([X]))."
-                )
+            checks.has_shape(name or type(module).__name__, parameter)
             if parameter is not None:
                 self.parameters[id(parameter)] = parameter
                 if parameter.ndim > 1:

@@ -192,7 +192,7 @@ def dead():
         (lambda: lsuv_(nn.Linear(64, 2), INPUTS, trials=0), ValueError, "trials must be"),
         (lambda: lsuv_(nn.Linear(64, 2), INPUTS, seed=-1), ValueError, "seed must be"),
         (lambda: lsuv_(nn.ReLU(), INPUTS), ValueError, "no linear or convolutional layer"),
-        (lambda: lsuv_(nn.LazyLinear(3), INPUTS), ValueError, "has no shape yet"),
+        (lambda: lsuv_(nn.LazyLinear(3), INPUTS), ValueError, "lazy layer without a shape"),
         (lambda: lsuv_(weight_norm(nn.Linear(64, 3)), INPUTS), ValueError, "reparametrized"),
         (
             lambda: lsuv_(dead(), INPUTS, orthonormal=False),
