@@ -8,7 +8,7 @@ from torch import Tensor
 
 from d2lstab import checks
 from d2lstab.datasets import Batch
-from d2lstab.shift.arrays import matrix, probabilities, vector
+from d2lstab.shift.arrays import labels, matrix, probabilities, vector
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Population:
         of a table.
     joint : float64, (atoms, classes), P(x, y), which sums to 1.
 
+    Raises TypeError and ValueError for inputs that are not finite numbers, and for another joint.
+
     The examples of a data set *are* the population here, not a sample of another one. So every
     shift has a size that is known, and every accuracy is a sum and not an estimate.
 
@@ -39,11 +41,13 @@ class Population:
 
     def __post_init__(self):
         joint = probabilities("joint", self.joint, dimensions=2)
-        if len(self.inputs) != len(joint):
+        atoms = len(matrix("inputs", self.inputs))
+        if atoms != len(joint):
             raise ValueError(
                 "joint must have one row for each of the inputs; got "
-                f"{len(joint)} rows for {len(self.inputs)} inputs."
+                f"{len(joint)} rows for {atoms} inputs."
             )
+        object.__setattr__(self, "inputs", torch.as_tensor(self.inputs))
         object.__setattr__(self, "joint", joint)
 
     @classmethod
@@ -52,9 +56,11 @@ class Population:
 
         classes : how many there are; None for the largest label and one.
         """
-        count = int(batch.labels.max()) + 1 if classes is None else classes
-        joint = np.zeros((len(batch.labels), count))
-        joint[np.arange(len(joint)), batch.labels.numpy(force=True)] = 1 / len(joint)
+        size = len(matrix("inputs", batch.inputs))
+        count = None if classes is None else checks.integer("classes", classes, 1)
+        given = labels("labels", batch.labels, size, count)
+        joint = np.zeros((size, count or given.max() + 1))
+        joint[np.arange(size), given] = 1 / size
         return cls(batch.inputs, joint)
 
     @property
@@ -82,14 +88,8 @@ class Population:
 
         predictions : int, (atoms,), the label that a model gives to each atom.
         """
-        labels = vector("predictions", predictions, len(self.joint)).astype(int)
-        classes = self.joint.shape[1]
-        if labels.min() < 0 or labels.max() >= classes:
-            raise ValueError(
-                f"predictions must be labels from 0 to {classes - 1}; got {labels.min()} to "
-                f"{labels.max()}."
-            )
-        return float(self.joint[np.arange(len(labels)), labels].sum())
+        said = labels("predictions", predictions, *self.joint.shape)
+        return min(float(self.joint[np.arange(len(said)), said].sum()), 1.0)  # rounding
 
     def draw(self, size: int, seed: int | torch.Generator = 0) -> Sample:
         """Draw ``size`` examples independently, with replacement."""
@@ -119,8 +119,9 @@ def shift_covariates(population: Population, score, size: float) -> Population:
     """
     values = vector("score", score, len(population.joint))
     exponents = checks.real("size", size) * values
-    factor = np.exp(exponents - exponents.max())
-    return _weighted(population, factor[:, None])
+    # An input that never occurs may have the highest score: it must not push the others to 0.
+    highest = exponents[population.input_probability > 0].max()
+    return _weighted(population, np.exp(np.minimum(exponents - highest, 0))[:, None])
 
 
 def shift_labels(population: Population, prior) -> Population:
@@ -153,6 +154,8 @@ def shift_concept(population: Population, transition, where=None) -> Population:
     transition : (classes, classes), row y says what label y is called now; each row sums to 1.
     where : (atoms,), 0 to 1, the share of each input that is renamed; None for all of every input.
 
+    Raises ValueError for another shape, a value out of range, or a row with another sum.
+
     >>> coin = Population(torch.tensor([[0.0], [1.0]]), np.array([[0.4, 0.1], [0.1, 0.4]]))
     >>> shift_concept(coin, [[0, 1], [1, 0]], where=[0, 1]).joint
     array([[0.4, 0.1],
@@ -160,11 +163,14 @@ def shift_concept(population: Population, transition, where=None) -> Population:
     """
     classes = population.joint.shape[1]
     table = matrix("transition", transition)
-    if table.shape != (classes, classes) or (table < 0).any() or abs(table.sum(1) - 1).max() > 1e-9:
+    sums = table.sum(1, keepdims=True)
+    if table.shape != (classes, classes) or table.min() < 0 or abs(sums - 1).max() > 1e-6:
         raise ValueError(
             f"transition must be ({classes}, {classes}), no value negative, each row with sum 1; "
-            f"got {transition!r}."
+            f"got shape {table.shape}, minimum {table.min():g}, sums {sums.min():g} to "
+            f"{sums.max():g}."
         )
+    table = table / sums  # float32 rows have the sum 1 to 1e-7 only
     share = np.ones(len(population.joint)) if where is None else where
     share = vector("where", share, len(population.joint))[:, None]
     if share.min() < 0 or share.max() > 1:
