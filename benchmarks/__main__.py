@@ -1,8 +1,11 @@
 """Benchmarks of the package: `make bench`, or `python -m benchmarks`."""
 
+import io
 import subprocess
 import sys
+from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 
@@ -10,6 +13,8 @@ from benchmarks.timing import compare, table
 from d2lstab import NetworkSpec, build, measure
 from d2lstab.datasets import digits
 from d2lstab.labs import GradientLab
+from d2lstab.labs.shift import ShiftLab
+from d2lstab.shift.trial import ShiftSpec, try_shift
 
 SPEC = NetworkSpec(depth=50, width=128, activation="tanh", init="xavier")
 
@@ -44,6 +49,45 @@ def pass_through_the_network() -> str:
     return table(title, timings, limits)
 
 
+def plot_anew(spec: ShiftSpec) -> bytes:
+    """What `interact` does at each tick: a new figure of the numbers, as the PNG of a cell."""
+    trial, png = try_shift(spec), io.BytesIO()
+    figure, (clouds, bars, weights, test) = plt.subplots(1, 4, figsize=(11.04, 3.6))
+    for sample, marker in ((trial.training, "."), (trial.unlabelled, "+")):
+        clouds.scatter(*sample.inputs.T, c=sample.labels, marker=marker)
+    bars.bar(
+        ["source", "target", "corrected"],
+        [trial.accuracy_on_source, trial.accuracy_before, trial.accuracy_after],
+    )
+    weights.hist(trial.correction.weights.values, 20)
+    test.hist(trial.detection.null, 20)
+    test.axvline(trial.detection.statistic)
+    figure.savefig(png, format="png", bbox_inches="tight")  # as the inline backend does
+    plt.close(figure)
+    return png.getvalue()
+
+
+def shift_lab() -> str:
+    """The whole callback of the shift lab, against the same numbers drawn anew."""
+    spec, sizes = ShiftSpec(correction="density ratio"), iter(range(10**9))
+    lab = ShiftLab(spec)
+
+    def tick() -> float:
+        return 1 + 0.25 * (next(sizes) % 4)
+
+    timings = compare(
+        {
+            "the numbers, and a new pyplot figure": lambda: plot_anew(
+                replace(spec, covariate=tick())
+            ),
+            "the numbers alone": lambda: try_shift(replace(spec, covariate=tick())),
+            "ShiftLab, from slider value to bytes": lambda: lab.set(covariate=tick()),
+        }
+    )
+    title = "200 examples, MMD with 199 permutations, density ratio by classifier"
+    return table(title, timings, {"ShiftLab, from slider value to bytes": 0.25})
+
+
 def imports() -> str:
     """What `import d2lstab` adds to importing torch and matplotlib, each in a fresh Python."""
 
@@ -66,4 +110,5 @@ if __name__ == "__main__":
     for threads in dict.fromkeys((1, torch.get_num_threads())):
         torch.set_num_threads(threads)
         print(pass_through_the_network(), end="\n\n", flush=True)
+    print(shift_lab(), end="\n\n", flush=True)
     print(imports())

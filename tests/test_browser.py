@@ -112,6 +112,7 @@ def server(chromium, tmp_path_factory):
     own["labs"] = [LABS, UPPER, LOWER]
     own["sweep"] = [SWEEP]
     own["phase"] = [PHASE_LABS, "upper", "lower"]
+    own["shift"] = ["from d2lstab.labs.shift import ShiftLab", "lab = ShiftLab()\nlab"]
     for name, sources in own.items():
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         cells.append(nbformat.v4.new_markdown_cell("below"))
@@ -426,6 +427,37 @@ def test_the_dragged_point_of_the_phase_lab_moves_the_sliders_and_the_pictures(c
     relu = page.execute("", "2 * lower.spec.gain ** 2, lower._phase_figure.variances_at(0.2, 0.3)")
     assert relu[0] == pytest.approx(relu[1][0], rel=0.015) and is_at(page, (0.35, 0.3))
     assert page.tab.evaluate("window.ghosts") == 0 and page.errors() == []
+    assert_log_is_clean(server)
+
+
+@pytest.mark.once
+def test_the_shift_lab_shows_the_fall_and_the_recovery_and_its_layout_stays(chromium, server):
+    page = open_notebook(chromium, server, "shift.ipynb")
+    page.run_all()
+    tops = set()
+
+    def said(move):
+        _, words = moved(page, move)
+        tops.add(page.tab.locator(PICTURE).first.bounding_box()["y"])
+        return words
+
+    assert verdict(page).startswith("no shift")
+    words = said(lambda: page.slide("covariate", 6))
+    assert words.startswith("covariate shift") and "76% on the source" in words
+    assert "56% on the target" in words and "an alarm" in words
+    assert "56% → 89%" in said(lambda: page.choose("correction", "density ratio"))
+    assert "Too little overlap" in said(lambda: page.slide_to_end("covariate", "End"))
+    assert said(lambda: page.slide_to_end("concept", "End")).startswith("mixed shift")
+    assert said(lambda: page.slide_to_end("size", "Home")).startswith("mixed shift")
+    words = said(lambda: page.click("nobody can see it"))
+    assert words.startswith("concept shift") and "only a false one could come" in words
+    assert said(lambda: page.click("reset")).startswith("no shift")
+    for detector in ("KS + Bonferroni", "classifier", "black box"):
+        assert f"{detector}: p = " in said(
+            lambda detector=detector: page.choose("detector", detector)
+        )
+    assert len(tops) == 1
+    assert page.errors() == []
     assert_log_is_clean(server)
 
 

@@ -1,4 +1,8 @@
-"""The live labs: slider values → numbers → figure."""
+"""The live labs: slider values → numbers → figure.
+
+`labs.shift.ShiftLab` and `labs.regions.RegionsLab` are imported by their own names: they need
+scikit-learn, whose import takes a second that the other labs should not wait for.
+"""
 
 from d2lstab.labs.chain import ChainLab
 from d2lstab.labs.gradient import GradientLab
