@@ -20,6 +20,17 @@ def integer(generator: Generator, low: int, high: int) -> int:
     return int(torch.randint(low, high + 1, (), generator=generator))
 
 
+def number(value: float) -> Tensor:
+    """A float64 tensor without dimensions."""
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def fraction(generator: Generator, low: float, high: float) -> float:
+    """A random number with two decimals."""
+    share = torch.rand((), generator=generator).item()
+    return round(low + (high - low) * share, 2)
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A known mistake: an answer that equals what ``compute`` gives has made it.

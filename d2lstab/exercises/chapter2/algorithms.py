@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Generator, Tensor
 
-from d2lstab.exercises.chapter2.variance import fraction
-from d2lstab.exercises.exercise import Exercise, Mistake, integer, normal
+from d2lstab.exercises.exercise import Exercise, Mistake, fraction, integer, normal
 
 # 2.10 Layer-sequential unit variance
 

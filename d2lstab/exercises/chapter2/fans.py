@@ -7,8 +7,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from d2lstab.exercises.chapter2.variance import number
-from d2lstab.exercises.exercise import Exercise, Mistake, integer
+from d2lstab.exercises.exercise import Exercise, Mistake, integer, number
 
 # 2.5 The fans of a convolution
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Generator, Tensor
 
-from d2lstab.exercises.chapter2.variance import expectation, fraction, number
-from d2lstab.exercises.exercise import Exercise, Mistake
+from d2lstab.exercises.chapter2.variance import expectation
+from d2lstab.exercises.exercise import Exercise, Mistake, fraction, number
 
 # 2.8 The edge of chaos
 

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from d2lstab.exercises.answers import AnswerError, call, close, read
-from d2lstab.exercises.chapter2.variance import fraction
+from d2lstab.exercises.exercise import fraction
 
 ASKS = "a function of shape, gain and generator that returns a tensor"
 SHAPES = ((4, 4), (3, 7), (8, 3), (6, 2, 3, 3), (20, 2, 2, 2))

@@ -8,23 +8,12 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from d2lstab import gaussian
-from d2lstab.exercises.exercise import Exercise, Mistake, integer
+from d2lstab.exercises.exercise import Exercise, Mistake, fraction, integer, number
 
 
 def expectation(f: Callable[[Tensor], Tensor], std: float) -> Tensor:
     """E[f(z)] for z ~ N(0, std²), a number; f maps tensors."""
     return number(gaussian.expectation(lambda z: f(torch.from_numpy(z)).numpy(), std * std))
-
-
-def number(value: float) -> Tensor:
-    """A float64 tensor without dimensions."""
-    return torch.tensor(value, dtype=torch.float64)
-
-
-def fraction(generator: Generator, low: float, high: float) -> float:
-    """A random number with two decimals."""
-    share = torch.rand((), generator=generator).item()
-    return round(low + (high - low) * share, 2)
 
 
 # 2.3 What nn.Linear does by default
