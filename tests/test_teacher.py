@@ -17,6 +17,7 @@ import pytest
 import release as releasing
 import test_exercises
 import test_exercises_chapter2
+import test_exercises_chapter3
 from classroom import KINDS, cell_of, make_class, name, solved
 from course import ROOT, SOURCES, gradebook
 from grade import Limits, grade_class
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.once
 
 CHAPTERS = course.chapters()
 CHAPTER = CHAPTERS[0]  # where any would do
-WRONG = test_exercises.WRONG + test_exercises_chapter2.WRONG
+WRONG = test_exercises.WRONG + test_exercises_chapter2.WRONG + test_exercises_chapter3.WRONG
 
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
 
