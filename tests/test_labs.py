@@ -15,10 +15,10 @@ import threading
 import time
 import weakref
 
-import ipywidgets as widgets
 import numpy as np
 import pytest
 import torch
+from hands import ends, picture
 from ipywidgets.widgets.widget import _instances
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
@@ -41,12 +41,6 @@ def lab():
     yield lab
     assert "d2lstab-error" not in lab.verdict_line.value
     lab.close()
-
-
-def picture(lab):
-    data = bytes(lab.picture.value)  # ipywidgets keeps a memoryview
-    assert data.startswith(b"\x89PNG")
-    return data
 
 
 def shows(lab, spec):
@@ -88,18 +82,6 @@ def test_there_is_a_control_for_every_field_of_a_specification(lab):
     assert list(lab.controls["activation"].options) == list(ACTIVATIONS)
     assert list(lab.controls["init"].options) == list(INITIALIZATIONS)
     assert all(control.description for control in lab.controls.values())
-
-
-def ends(control):
-    """The ends of a slider, or all of a menu."""
-    if isinstance(control, NumberSlider):
-        values = [value for _, value in control.options]
-        return values[0], values[-1]
-    if isinstance(control, widgets.Dropdown):
-        return control._options_values
-    if isinstance(control, widgets.Checkbox):
-        return True, False
-    return control.min, control.max
 
 
 def test_every_control_goes_to_both_its_ends(lab):

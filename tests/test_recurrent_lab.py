@@ -4,15 +4,14 @@ import base64
 import dataclasses
 import html
 
-import ipywidgets as widgets
 import numpy as np
 import pytest
 import torch
+from hands import ends, picture
 from matplotlib.figure import Figure
 
 from d2lstab.figures.recurrence import RecurrenceFigure
 from d2lstab.labs import RecurrentLab
-from d2lstab.labs.controls import NumberSlider
 from d2lstab.recurrence import CELLS, RECURRENT, RecurrentSpec, predict_through_time
 from d2lstab.through_time import diagnose_through_time, measure_through_time
 
@@ -25,12 +24,6 @@ def lab():
     yield lab
     assert "d2lstab-error" not in lab.verdict_line.value
     lab.close()
-
-
-def picture(lab):
-    data = bytes(lab.picture.value)
-    assert data.startswith(b"\x89PNG")
-    return data
 
 
 def shows(lab, spec):
@@ -85,15 +78,6 @@ def test_there_is_a_control_for_every_field_of_a_specification(lab):
     assert [value for _, value in lab.controls["cell"].options] == list(CELLS)
     assert list(lab.controls["recurrent"].options) == list(RECURRENT)
     assert all(0 < len(c.description) <= 12 for c in lab.controls.values())  # else it is cut off
-
-
-def ends(control):
-    if isinstance(control, NumberSlider):
-        values = [value for _, value in control.options]
-        return values[0], values[-1]
-    if isinstance(control, widgets.Dropdown):
-        return control._options_values
-    return control.min, control.max
 
 
 def test_every_control_goes_to_both_its_ends(lab):

@@ -8,14 +8,13 @@ import io
 import random
 import weakref
 
-import ipywidgets as widgets
 import numpy as np
 import pytest
 import torch
+from hands import ends, picture
 from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
-from d2lstab.labs.controls import NumberSlider
 from d2lstab.labs.shift import ShiftLab, trial_html
 from d2lstab.shift.trial import CORRECTIONS, EXAMPLES, TESTS, ShiftSpec, try_shift
 
@@ -36,12 +35,6 @@ def lab(one_for_all):
     one_for_all.reset()
     yield one_for_all
     assert "d2lstab-error" not in one_for_all.verdict_line.value
-
-
-def picture(lab):
-    data = bytes(lab.picture.value)
-    assert data.startswith(b"\x89PNG")
-    return data
 
 
 def words(lab):
@@ -92,15 +85,6 @@ def test_there_is_a_control_for_every_field_of_a_specification(lab):
     assert list(lab.controls["detector"].options) == list(TESTS)
     assert list(lab.controls["correction"].options) == list(CORRECTIONS)
     assert all(0 < len(c.description) <= 12 for c in lab.controls.values())  # else it is cut off
-
-
-def ends(control):
-    if isinstance(control, NumberSlider):
-        values = [value for _, value in control.options]
-        return values[0], values[-1]
-    if isinstance(control, widgets.Dropdown):
-        return control._options_values
-    return control.min, control.max
 
 
 def test_every_control_goes_to_both_its_ends(lab):

@@ -1,0 +1,24 @@
+"""What a reader of a lab sees and takes hold of."""
+
+import ipywidgets as widgets
+
+from d2lstab.labs.controls import NumberSlider
+
+
+def picture(lab, name="picture"):
+    """The PNG that the lab shows, or another one of its pictures."""
+    data = bytes(getattr(lab, name).value)  # ipywidgets keeps a memoryview
+    assert data.startswith(b"\x89PNG")
+    return data
+
+
+def ends(control):
+    """The ends of a slider, or all of a menu."""
+    if isinstance(control, NumberSlider):
+        values = [value for _, value in control.options]
+        return values[0], values[-1]
+    if isinstance(control, widgets.Dropdown):
+        return control._options_values
+    if isinstance(control, widgets.Checkbox):
+        return True, False
+    return control.min, control.max
