@@ -17,6 +17,8 @@ from d2lstab.book import d2l
 from d2lstab.diagnosis import MOSTLY_DEAD, MOSTLY_SATURATED, TWO_DECADES
 from d2lstab.initialization import INITIALIZATIONS
 
+pytestmark = pytest.mark.once  # torch alone, and it is the same in both sets
+
 WIDTH, DEPTH = 256, 40
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(201)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()

@@ -20,6 +20,8 @@ from d2lstab.activations import ACTIVATIONS
 from d2lstab.initialization import INITIALIZATIONS
 from d2lstab.networks import NORMS, Residual, _unit_draws
 
+pytestmark = pytest.mark.once  # torch alone, and it is the same in both sets
+
 SMALL = NetworkSpec(depth=3, width=8, activation="tanh", init="normal", bias_std=0.3)
 
 

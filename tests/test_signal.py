@@ -23,6 +23,8 @@ from d2lstab.datasets import digits
 from d2lstab.networks import NORMS, Residual
 from d2lstab.statistics import BINADES
 
+pytestmark = pytest.mark.once  # torch alone, and it is the same in both sets
+
 # Where a unit is flat: where the slope, written out here, is under a hundredth of the largest.
 FLAT = {
     "relu": lambda z: z <= 0,

@@ -46,6 +46,7 @@ def test_a_second_run_trains_only_what_is_missing_and_says_the_same(tmp_path):
 
 
 @pytest.mark.once
+@pytest.mark.once
 def test_processes_side_by_side_say_the_same(tmp_path):
     alone, together = tmp_path / "alone.csv", tmp_path / "together.csv"
     assert run(CELLS, SMALL, alone) == run(CELLS, SMALL, together, processes=2) == 3
