@@ -15,8 +15,8 @@ else ifeq ($(SET),modern)
 VENV := .venv-modern
 REQUIREMENTS := requirements-modern.txt
 # What is left out does not depend on what is newer here, or takes minutes.
-TESTS := -m "not once"
-LESSONS = notebooks $(addprefix --ignore=,$(LONGEST)) --ignore-glob="*/exercises.ipynb"
+TESTS := -m "not once" $(addprefix --ignore-glob=*/,exercises.ipynb \
+	7-compare-the-cures.ipynb 5-train-ten-thousand-layers.ipynb)
 else
 $(error SET is pinned or modern, not '$(SET)')
 endif
@@ -34,19 +34,16 @@ lab: $(VENV)/.complete
 	@echo "Opening JupyterLab in the browser; stop it here with Ctrl-C"
 	@$(BIN)/python -m jupyterlab --ServerApp.root_dir="$(CURDIR)" $(ROOT_ARGS) $(JUPYTER_ARGS) $(FIRST)
 
-# Two tests or kernels run side by side, so each gets one thread. Files are handed out in the order
-# of collection, the slowest first (tests/conftest.py, LONGEST): by the number of tests, as is
-# pytest-xdist's habit, the browser would come last, with one core idle.
-SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
-LONGEST := notebooks/01-gradient-problems/7-compare-the-cures.ipynb \
-	notebooks/02-initialization/5-train-ten-thousand-layers.ipynb
-LESSONS ?= $(LONGEST) notebooks
+# The tests, and the lessons by nbval: each cell runs, and what is tagged so is compared. Two files
+# run side by side, so each gets one thread; they are handed out in the order of collection, the
+# slowest first (tests/conftest.py): by the number of tests, as is pytest-xdist's habit, the browser
+# would come last, with one core idle.
 test: $(VENV)/.complete
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(TESTS)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
-		--nbval-cell-timeout=120 $(SIDE_BY_SIDE) $(LESSONS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests d2lstab notebooks $(TESTS) \
+		--nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
+		-n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.complete
 	$(BIN)/python -m benchmarks

@@ -6,7 +6,8 @@ import torch
 # needs its core every operation waits for it: a pass of 10 ms was seen to take a second.
 torch.set_num_threads(1)
 
-SLOWEST = ("test_browser", "test_teacher")
+# Test files, and lessons that nbval runs.
+SLOWEST = ("test_browser", "test_teacher", "7-compare-the-cures", "5-train-ten-thousand-layers")
 
 
 def pytest_collection_modifyitems(items):
