@@ -111,6 +111,7 @@ def server(chromium, tmp_path_factory):
     own = {"tiny": [SLIDER_AND_PICTURE], "failing": ["1 / 0"], "slow": [SLOW]}
     own["labs"] = [LABS, UPPER, LOWER]
     own["sweep"] = [SWEEP]
+    own["chain"] = ["from d2lstab.labs import ChainLab", "ChainLab()"]
     own["phase"] = [PHASE_LABS, "upper", "lower"]
     own["shift"] = ["from d2lstab.labs.shift import ShiftLab", "lab = ShiftLab()\nlab"]
     for name, sources in own.items():
@@ -276,9 +277,7 @@ def test_copy_as_pytorch_copies_the_code(lab):
 
 @pytest.mark.once
 def test_the_chain_lab_follows_its_sliders_in_the_browser(chromium, server):
-    page = open_notebook(
-        chromium, server, "notebooks/01-gradient-problems/1-multiply-many-numbers.ipynb"
-    )
+    page = open_notebook(chromium, server, "chain.ipynb")
     page.run_all()
     assert "within range" in verdict(page)
     moved(page, lambda: page.slide("depth", 50))
