@@ -89,7 +89,7 @@ def test_there_is_a_control_for_every_field_of_a_specification(lab):
 
 def test_every_control_goes_to_both_its_ends(lab):
     reach = {
-        "covariate": (-10, 10), "label": (0, 1), "concept": (0, 1), "size": (20, 1000),
+        "covariate": (-10, 10), "label": (0, 1), "concept": (0, 1), "size": (20, 500),
         "seed": (0, 2**32 - 1),
     }  # fmt: skip
     for field, control in lab.controls.items():
