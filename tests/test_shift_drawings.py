@@ -40,7 +40,8 @@ def test_photographs_are_the_digits_in_their_order():
         shown.inputs.reshape(-1, 1, SIDE, SIDE), size=(10, 10), mode="area"
     )[:, 0, 1:-1, 1:-1]
     original = pixels.reshape(-1, 8, 8) / 16
-    correlations = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(small, original)]  # noqa: B905
+    pairs = zip(small, original, strict=True)
+    correlations = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs]
     assert min(correlations) > 0.9
     ink = pixels.sum() / 16 * (SIDE / 10) ** 2  # each pixel of 8 × 8 is 2.4 × 2.4 of them now
     assert shown.inputs.double().sum() == pytest.approx(

@@ -52,7 +52,10 @@ def test_decisions_shade_what_is_predicted_to_be_one_and_colour_by_the_truth():
     np.testing.assert_allclose(blue.get_sizes() / orange.get_sizes(), [1 / 2, 3 / 2])
     ax.figure.canvas.draw()
     picture = np.asarray(ax.figure.canvas.buffer_rgba())[::-1]  # row 0 below, as in pixels
-    colour = lambda x, y: picture[tuple(ax.transData.transform((x, y)).astype(int)[::-1])][:3]  # noqa: E731
+
+    def colour(x, y):
+        return picture[tuple(ax.transData.transform((x, y)).astype(int)[::-1])][:3]
+
     assert (colour(-0.5, 1) == 255).all() and colour(0.5, 1)[2] < 250
 
 

@@ -5,12 +5,14 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.linear_model import SGDClassifier
 
 from d2lstab import checks
 from d2lstab.datasets import digits
 from d2lstab.shift.arrays import vector
+from d2lstab.shift.linear import fit_linear
 from d2lstab.shift.make import Population
+from d2lstab.shift.plane import principal_components
 
 FLIP = 0.1
 """The share of labels that are wrong at any time: nothing can be right more than 0.9."""
@@ -20,14 +22,9 @@ FLIP = 0.1
 def digit_plane() -> np.ndarray:
     """The 1797 digits in the plane of their two main components, float64, (1797, 2).
 
-    Both columns have mean 0 and standard deviation 1; the largest weight of each is positive.
+    See `plane.principal_components`.
     """
-    images = digits().inputs.double().numpy()
-    _, axes = np.linalg.eigh(images.T @ images)  # rising
-    main = axes[:, [-1, -2]]
-    main = main * np.sign(main[abs(main).argmax(0), [0, 1]])
-    plane = images @ main
-    plane /= plane.std(0)
+    plane = principal_components(digits().inputs.double().numpy())
     plane.flags.writeable = False
     return plane
 
@@ -91,7 +88,7 @@ def keep(stream: Stream, size: int, every: int = 50) -> Track:
     every : the accuracy is taken whenever so many examples have passed.
     """
     checks.integer("size", size, 2, len(stream.labels) - 1)
-    model = _fit(stream.inputs[:size], stream.labels[:size])
+    model = fit_linear(stream.inputs[:size], stream.labels[:size], classes=2)
     return _track(stream, size, every, lambda step: model)
 
 
@@ -104,7 +101,7 @@ def retrain(stream: Stream, window: int, every: int = 50, delay: int = 0) -> Tra
 
     def model(step: int):
         last = slice(max(0, step - delay - window), step - delay)
-        return _fit(stream.inputs[last], stream.labels[last])
+        return fit_linear(stream.inputs[last], stream.labels[last], classes=2)
 
     return _track(stream, checks.integer("delay", delay, 0) + 2, every, model)
 
@@ -134,22 +131,6 @@ def update(stream: Stream, rate: float, every: int = 50, delay: int = 0) -> Trac
 def _side(inputs: np.ndarray, angle) -> np.ndarray:
     """Whether the inputs, (n, 2), lie on the side that ``angle``, one or (n,), points to."""
     return inputs[:, 0] * np.cos(angle) + inputs[:, 1] * np.sin(angle) > 0
-
-
-class _Always:
-    """What a window of one class can teach."""
-
-    def __init__(self, label: int):
-        self.label = label
-
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
-        return np.full(len(inputs), self.label)
-
-
-def _fit(inputs: np.ndarray, labels: np.ndarray):
-    if labels.min() == labels.max():
-        return _Always(int(labels[0]))
-    return LogisticRegression().fit(inputs, labels)
 
 
 def _track(stream: Stream, first: int, every: int, model_at) -> Track:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
+from d2lstab.shift import arrays
 from d2lstab.shift.arrays import matrix, vector
 from d2lstab.shift.make import Population
 
@@ -51,7 +52,7 @@ def fit_linear(inputs, labels, classes: int, weights=None) -> LinearModel:
     (array([0, 2]), -inf)
     """
     inputs = matrix("inputs", inputs)
-    labels = vector("labels", labels, len(inputs)).astype(int)
+    labels = arrays.labels("labels", labels, len(inputs), classes)
     weights = np.ones(len(inputs)) if weights is None else vector("weights", weights, len(inputs))
     counts = weights > 0  # a class of which no example does is one that the model never saw
     seen = np.unique(labels[counts])

@@ -38,7 +38,7 @@ def digits_in_a_plane() -> Population:
     chosen = np.isin(batch.labels.numpy(), DIGITS)
     labels = np.searchsorted(DIGITS, batch.labels.numpy()[chosen])
     images = batch.inputs.numpy()[chosen].astype(np.float64)
-    plane = _principal_components(images)
+    plane = principal_components(images)
     order = covariate_score(plane).argsort()
     plane, labels = plane[order], labels[order]
     distances = ((plane[:, None] - plane) ** 2).sum(-1)
@@ -60,9 +60,18 @@ def covariate_score(inputs) -> np.ndarray:
     return np.asarray(inputs) @ np.array([np.cos(angle), np.sin(angle)])
 
 
-def _principal_components(images: np.ndarray) -> np.ndarray:
-    """The first two, (images, 2), each with standard deviation 1 and the sign that is the same on
-    every machine: the largest loading is positive."""
+def principal_components(images: np.ndarray) -> np.ndarray:
+    """Return the first two, float64, (images, 2), each with mean 0 and standard deviation 1.
+
+    images : (images, pixels). The sign is the same on every machine: the largest loading of each
+        component is positive.
+
+    >>> principal_components(np.array([[0.0, 0.0], [4.0, 0.0], [2.0, 1.0], [2.0, -1.0]])).round(2)
+    array([[-1.41,  0.  ],
+           [ 1.41,  0.  ],
+           [ 0.  ,  1.41],
+           [ 0.  , -1.41]])
+    """
     centred = images - images.mean(0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     largest = directions[np.arange(2), abs(directions[:2]).argmax(1)]

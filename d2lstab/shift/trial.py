@@ -20,7 +20,7 @@ from d2lstab.shift.make import (
 )
 from d2lstab.shift.plane import covariate_score, digits_in_a_plane
 from d2lstab.shift.prior import PriorEstimate, black_box_prior, em_prior
-from d2lstab.shift.weights import Weights, classifier_weights, effective_sample_size
+from d2lstab.shift.weights import Weights, classifier_weights, ratio_weights
 
 TESTS = (*DETECTORS, "black box")
 """Names of the tests: those of the inputs, and that of the model's predictions."""
@@ -238,11 +238,6 @@ def _estimate(method: str, samples: list[Sample], model: LinearModel) -> PriorEs
 
 
 def _weights(ratio: np.ndarray) -> Weights:
-    """From the ratio Q / P at each of the examples."""
-    mean = ratio.mean()
-    if mean == 0:
-        raise ValueError(
-            "every training example would have weight 0: the target seems to have only labels "
-            "that the training examples lack. Draw more of them."
-        )
-    return Weights(ratio / mean, effective_sample_size(ratio), float(min(mean, 1.0)))
+    """From the ratio Q / P at each of the examples, which may be 0."""
+    with np.errstate(divide="ignore"):
+        return ratio_weights(np.log(ratio))

@@ -105,7 +105,7 @@ def classifier_weights(source, target, penalty: float = 1.0) -> Weights:
     strength = 1 / checks.real("penalty", penalty, above=0)
     classifier = LogisticRegression(C=strength, tol=1e-6, max_iter=10_000).fit(features, origin)
     log_odds = classifier.decision_function(features[: sizes[0]])
-    return _weights(log_odds + np.log(sizes[0] / sizes[1]))
+    return ratio_weights(log_odds + np.log(sizes[0] / sizes[1]))
 
 
 def _standardized(features: np.ndarray) -> np.ndarray:
@@ -114,8 +114,16 @@ def _standardized(features: np.ndarray) -> np.ndarray:
     return (features - features.mean(0)) / np.where(spread > 0, spread, 1)
 
 
-def _weights(log_ratio: np.ndarray) -> Weights:
-    """From estimates of log q/p at the source's examples; logarithms, lest anything overflow."""
+def ratio_weights(log_ratio: np.ndarray) -> Weights:
+    """From log Q/P at the source's examples, (examples,): logarithms, lest anything overflow.
+
+    −inf is a weight of 0. Raises ValueError where all are.
+    """
     log_mean = logsumexp(log_ratio) - np.log(len(log_ratio))
+    if log_mean == -np.inf:
+        raise ValueError(
+            "every training example would have weight 0: the target seems to have only labels "
+            "that the training examples lack. Draw more of them."
+        )
     values = np.exp(log_ratio - log_mean)
     return Weights(values, effective_sample_size(values), float(np.exp(min(log_mean, 0.0))))
