@@ -78,7 +78,10 @@ def choice(name: str, value: object, valid: Iterable[str], also: str = "") -> st
         raise TypeError(need)
     if value not in valid:
         near = difflib.get_close_matches(value.lower(), valid, n=1, cutoff=0.4)
-        raise ValueError(need + (f" Did you mean {near[0]!r}?" if near else ""))
+        meant = repr(near[0]) if near else ""
+        if also.startswith("None") and value.lower() == "none":
+            meant = "None"
+        raise ValueError(need + (f" Did you mean {meant}?" if meant else ""))
     return value
 
 

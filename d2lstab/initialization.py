@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor, nn
 
+BIAS_SEED = 1_000_003  # added to the seed: biases have a stream of their own
+
 
 @dataclass(frozen=True)
 class Initialization:

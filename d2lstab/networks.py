@@ -10,13 +10,15 @@ from torch import Generator, Tensor, nn
 
 from d2lstab import checks
 from d2lstab.activations import ACTIVATIONS
-from d2lstab.initialization import INITIALIZATIONS
+from d2lstab.initialization import BIAS_SEED, INITIALIZATIONS
+from d2lstab.normalization.named import NORMS
+from d2lstab.normalization.weights import WeightNorm
+from d2lstab.pytorch_code import pytorch_code
 
-NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
-"""Normalization layers by name; each stands between the linear map and the activation."""
+NORM_PLACES = ("before", "after", "pre", "post")
+"""All names of `NetworkSpec.norm_place`."""
 
 N_FEATURES, N_CLASSES = 64, 10  # of scikit-learn's digits, the default data
-BIAS_SEED = 1_000_003  # added to the seed: biases have a stream of their own
 
 
 class Residual(nn.Module):
@@ -41,7 +43,12 @@ class NetworkSpec:
     gain : multiplies the scheme's own standard deviation, dimensionless, ≥ 0. With
         ``init="normal"`` it is σ_w.
     bias_std : σ_b, standard deviation of the normal biases, ≥ 0.
-    norm : None, "batch" or "layer"; stands between linear map and activation.
+    norm : None or a name in `NORMS`. Group norm has 8 groups where they divide the width;
+        instance norm leaves nothing of a vector. "weight", "standardization" and "cosine" change
+        the hidden layers' linear maps; with them the scheme's gain has no effect.
+    norm_place : "before" or "after" the activation; with ``residual`` also "pre" (of what enters
+        a block's branch, and once more before the output layer) or "post" (of the sum). Without
+        residual connections these two are "after".
     residual : whether each hidden layer after the first is ``x + layer(x)``.
     dropout : probability of dropping an activation, 0 ≤ p < 1.
     seed : fixes weights and biases, 0 ≤ seed < 2³².
@@ -55,7 +62,8 @@ class NetworkSpec:
     >>> NetworkSpec(norm="btach")
     Traceback (most recent call last):
     ...
-    ValueError: norm must be None or one of 'batch', 'layer'; got 'btach'. Did you mean 'batch'?
+    ValueError: norm must be None or one of 'batch', 'layer', 'rms', 'group', 'instance', \
+'weight', 'standardization', 'cosine'; got 'btach'. Did you mean 'batch'?
     """
 
     depth: int = 50
@@ -68,6 +76,7 @@ class NetworkSpec:
     residual: bool = False
     dropout: float = 0.0
     seed: int = 0
+    norm_place: str = "before"
 
     def __post_init__(self):
         if type(self.residual) is not bool:
@@ -76,6 +85,7 @@ class NetworkSpec:
         checks.choice("init", self.init, INITIALIZATIONS)
         if self.norm is not None:
             checks.choice("norm", self.norm, NORMS, also="None or ")
+        checks.choice("norm_place", self.norm_place, NORM_PLACES)
         as_python = {  # numpy's numbers become Python's
             "depth": checks.integer("depth", self.depth, 1, 100_000),
             "width": checks.integer("width", self.width, 1, 65_536),
@@ -89,7 +99,7 @@ class NetworkSpec:
 
     def to_pytorch(self, n_features: int = N_FEATURES, n_classes: int = N_CLASSES) -> str:
         """Return plain PyTorch code that builds ``network``, the same weight for weight."""
-        return _to_pytorch(self, n_features, n_classes)
+        return pytorch_code(self, _place(self), n_features, n_classes)
 
 
 def build(
@@ -105,28 +115,49 @@ def build(
     torch.Size([5, 10])
     """
     weights, biases = _draw(spec, n_features, n_classes)
+    place = _place(spec)
     layers: list[nn.Module] = []
     for index in range(spec.depth):
-        body = list(_hidden_layer(spec, weights[index], biases[index]))
-        layers += [Residual(*body)] if spec.residual and index > 0 else body
-    return nn.Sequential(*layers, _linear(weights[-1], biases[-1]))
+        body = list(_hidden_layer(spec, place, weights[index], biases[index]))
+        if spec.residual and index > 0:
+            body = [Residual(*([_norm(spec)] if place == "pre" else []), *body)]
+        layers += [*body, _norm(spec)] if place == "post" else body
+    layers += [_norm(spec)] if place == "pre" else []
+    return nn.Sequential(*layers, _linear(nn.Linear, weights[-1], biases[-1]))
 
 
-def _hidden_layer(spec: NetworkSpec, weight: Tensor, bias: Tensor) -> Iterator[nn.Module]:
-    yield _linear(weight, bias)
-    if spec.norm:
-        yield NORMS[spec.norm](spec.width)
+def _place(spec: NetworkSpec) -> str:
+    """Where layers of their own normalize signals: a name in `NORM_PLACES`, "" for nowhere."""
+    if spec.norm is None or NORMS[spec.norm].layer is None:
+        return ""
+    return spec.norm_place if spec.residual or spec.norm_place == "before" else "after"
+
+
+def _norm(spec: NetworkSpec) -> nn.Module:
+    return NORMS[spec.norm].layer(spec.width)
+
+
+def _hidden_layer(
+    spec: NetworkSpec, place: str, weight: Tensor, bias: Tensor
+) -> Iterator[nn.Module]:
+    yield _linear(NORMS[spec.norm].linear if spec.norm else nn.Linear, weight, bias)
+    if place == "before":
+        yield _norm(spec)
     yield ACTIVATIONS[spec.activation].module()
+    if place == "after":
+        yield _norm(spec)
     if spec.dropout:
         yield nn.Dropout(spec.dropout)
 
 
-def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """An nn.Linear that holds these tensors; its own random initialization is not run."""
-    linear = nn.Linear.__new__(nn.Linear)
+def _linear(kind: type[nn.Linear], weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A linear layer that holds these tensors; its own random initialization is not run."""
+    linear = kind.__new__(kind)
     nn.Module.__init__(linear)
     linear.out_features, linear.in_features = weight.shape
     linear.weight, linear.bias = nn.Parameter(weight), nn.Parameter(bias)
+    if kind is WeightNorm:
+        linear.gain = nn.Parameter(torch.ones_like(bias))
     return linear
 
 
@@ -178,62 +209,3 @@ class _UnitDraws:
 @lru_cache(maxsize=1)  # one: at depth 200 and width 512 it holds 210 MB
 def _unit_draws(*key) -> _UnitDraws:
     return _UnitDraws(*key)
-
-
-def _to_pytorch(spec: NetworkSpec, n_features: int, n_classes: int) -> str:
-    norm = {None: "", "batch": "nn.BatchNorm1d(fan_out), ", "layer": "nn.LayerNorm(fan_out), "}
-    activation = ACTIVATIONS[spec.activation].code
-    dropout = f", nn.Dropout({spec.dropout!r})" if spec.dropout else ""
-    w = spec.width
-    repeated = []
-    if spec.depth > 1 and spec.residual:
-        repeated = [f"    *[Residual(*hidden({w}, {w})) for _ in range({spec.depth - 1})],"]
-    elif spec.depth > 1:
-        repeated = [f"    *[m for _ in range({spec.depth - 1}) for m in hidden({w}, {w})],"]
-    parts = ["import torch", "from torch import nn", ""]
-    if spec.activation == "hard_step":
-        parts += [_HARD_STEP]
-    if spec.residual:
-        parts += [_RESIDUAL]
-    parts += [
-        "",
-        "def hidden(fan_in, fan_out):",
-        f"    return [nn.Linear(fan_in, fan_out), {norm[spec.norm]}{activation}{dropout}]",
-        "",
-        "",
-        "network = nn.Sequential(",
-        f"    *hidden({n_features}, {spec.width}),",
-        *repeated,
-        f"    nn.Linear({spec.width}, {n_classes}),",
-        ")",
-        "",
-        f"generator = torch.Generator().manual_seed({spec.seed})",
-        f"bias_generator = torch.Generator().manual_seed({spec.seed + BIAS_SEED})",
-        "*hidden_layers, output = [m for m in network.modules() if isinstance(m, nn.Linear)]",
-        "with torch.no_grad():",
-        "    for linear in [output, *hidden_layers]:",
-        "        weight, bias = linear.weight, linear.bias",
-        f"        {INITIALIZATIONS[spec.init].code}",
-        f"        weight.mul_({spec.gain!r})",
-        "        nn.init.normal_(bias, generator=bias_generator)",
-        f"        bias.mul_({spec.bias_std!r})",
-        "",
-    ]
-    return "\n".join(parts)
-
-
-_RESIDUAL = """
-class Residual(nn.Module):
-    def __init__(self, *layers):
-        super().__init__()
-        self.body = nn.Sequential(*layers)
-
-    def forward(self, x):
-        return x + self.body(x)
-"""
-
-_HARD_STEP = """
-class HardStep(nn.Module):
-    def forward(self, x):
-        return (torch.sign(x) + 1) / 2
-"""

@@ -4,7 +4,8 @@ import hypothesis.strategies as st
 
 from d2lstab.activations import ACTIVATIONS
 from d2lstab.initialization import INITIALIZATIONS
-from d2lstab.networks import NORMS, NetworkSpec
+from d2lstab.networks import NORM_PLACES, NetworkSpec
+from d2lstab.normalization.named import NORMS
 
 specs = st.builds(
     NetworkSpec,
@@ -18,4 +19,5 @@ specs = st.builds(
     residual=st.booleans(),
     dropout=st.floats(0, 0.99),
     seed=st.integers(0, 2**32 - 1),
+    norm_place=st.sampled_from(NORM_PLACES),
 )

@@ -18,7 +18,8 @@ from torch import nn
 from d2lstab import NetworkSpec, build
 from d2lstab.activations import ACTIVATIONS
 from d2lstab.initialization import INITIALIZATIONS
-from d2lstab.networks import NORMS, Residual, _unit_draws
+from d2lstab.networks import NORM_PLACES, Residual, _unit_draws
+from d2lstab.normalization.named import NORMS
 
 pytestmark = pytest.mark.once  # torch alone, and it is the same in both sets
 
@@ -55,7 +56,7 @@ def test_depth_counts_hidden_layers_and_the_output_comes_on_top(depth, residual,
     assert sum(isinstance(m, nn.Tanh) for m in network.modules()) == depth
     assert sum(isinstance(m, Residual) for m in network.modules()) == residual * (depth - 1)
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.LayerNorm)]
-    assert [type(m) for m in norms] == [NORMS[norm]] * depth if norm else not norms
+    assert [type(m) for m in norms] == [NORMS[norm].layer] * depth if norm else not norms
     count = (5 + 1) * 12 + (depth - 1) * (12 + 1) * 12 + (12 + 1) * 3 + len(norms) * 2 * 12
     assert sum(p.numel() for p in network.parameters()) == count
     assert network.training and all(p.requires_grad for p in network.parameters())
@@ -196,14 +197,15 @@ def test_an_interrupted_draw_does_not_shift_the_weights_that_follow(monkeypatch)
 def test_the_printed_code_builds_the_same_network_weight_for_weight(activation, init):
     x = torch.randn(5, 64, generator=torch.Generator().manual_seed(1))
     grid = list(itertools.product([None, *NORMS], [False, True], [0.0, 0.3], [1, 3]))
-    # four of the 24: every activation meets all 24 in its nine tests, every scheme in its eleven
-    start = 4 * (list(ACTIVATIONS).index(activation) + list(INITIALIZATIONS).index(init))
-    for number in range(start, start + 4):
+    # eight of the 72: every activation meets all 72 in its nine tests
+    start = 8 * (list(ACTIVATIONS).index(activation) + list(INITIALIZATIONS).index(init))
+    for number in range(start, start + 8):
         norm, residual, dropout, depth = grid[number % len(grid)]
         gain, bias_std = [(1.0, 0.0), (1.23456789, 0.7654321), (1e-12, 1e-3)][number % 3]
         spec = NetworkSpec(
-            depth, 6, activation, init, gain, bias_std, norm, residual, dropout, seed=number
-        )
+            depth, 6, activation, init, gain, bias_std, norm, residual, dropout, number,
+            NORM_PLACES[number // 9 % 4],
+        )  # fmt: skip
         ours, theirs = build(spec), run(spec.to_pytorch())
         assert list(ours.state_dict()) == list(theirs.state_dict())
         for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
@@ -230,6 +232,13 @@ CODES = [
     for residual in (False, True)
     for dropout in (0.0, 0.5)
 ]
+CODES += [
+    NetworkSpec(depth, 12, "selu", norm=norm, residual=residual, norm_place=place)
+    for depth in (1, 4)
+    for norm in NORMS
+    for residual in (False, True)
+    for place in NORM_PLACES
+]
 
 
 def test_the_printed_code_is_tidy_plain_pytorch(tmp_path):
@@ -248,7 +257,12 @@ def test_the_printed_code_is_tidy_plain_pytorch(tmp_path):
 
 
 INTEGERS = {"depth": (1, 100_000), "width": (1, 65_536), "seed": (0, 2**32 - 1)}
-NAMES = {"activation": ACTIVATIONS, "init": INITIALIZATIONS, "norm": NORMS}
+NAMES = {
+    "activation": ACTIVATIONS,
+    "init": INITIALIZATIONS,
+    "norm": NORMS,
+    "norm_place": NORM_PLACES,
+}
 
 
 def error_of(kind, **fields):
@@ -318,13 +332,18 @@ def test_a_name_of_the_wrong_type_is_answered_with_the_list(field):
         ("init", "zzz", None),
         ("norm", "btach", "batch"),
         ("norm", "LayerNorm", "layer"),
-        ("norm", "none", None),
+        ("norm", "zzz", None),
+        ("norm_place", "befor", "before"),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_nearest(field, value, nearest):
     message = error_of(ValueError, **{field: value})
     assert all(repr(name) in message for name in NAMES[field])
     assert message.endswith(f"Did you mean {nearest!r}?" if nearest else f"got {value!r}.")
+
+
+def test_the_text_none_is_answered_with_pythons_none():
+    assert error_of(ValueError, norm="None").endswith("Did you mean None?")
 
 
 @pytest.mark.parametrize("value", [1, 0, None, "yes", 1.0])

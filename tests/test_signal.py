@@ -20,7 +20,8 @@ from d2lstab import NetworkSpec, SignalProfile, build, measure
 from d2lstab.activations import ACTIVATIONS
 from d2lstab.book import d2l
 from d2lstab.datasets import digits
-from d2lstab.networks import NORMS, Residual
+from d2lstab.networks import Residual
+from d2lstab.normalization.named import NORMS
 from d2lstab.statistics import BINADES
 
 pytestmark = pytest.mark.once  # torch alone, and it is the same in both sets

@@ -19,7 +19,8 @@ from d2lstab.labs.knobs import SpecLab
 from d2lstab.labs.live import a_core_left_over
 from d2lstab.labs.picture import LivePicture
 from d2lstab.labs.words import theory_html, verdict_html
-from d2lstab.networks import NORMS, NetworkSpec, build
+from d2lstab.networks import NORM_PLACES, NetworkSpec, build
+from d2lstab.normalization.named import NORMS
 from d2lstab.prediction import MeanField, predict
 from d2lstab.signal import SignalProfile, measure
 from d2lstab.training import accuracy, train
@@ -219,4 +220,5 @@ def _controls() -> dict[str, widgets.Widget]:
         "residual": widgets.Checkbox(),
         "seed": widgets.BoundedIntText(min=0, max=2**32 - 1),
         "dropout": NumberSlider(steps(0, 0.95, 0.05), 0),
+        "norm_place": widgets.Dropdown(options=NORM_PLACES),
     }
