@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from d2lstab.networks import N_CLASSES
-from d2lstab.propagation import Propagation, overlap
+from d2lstab.propagation import PER_EXAMPLE, Propagation, overlap
 
 OWN_ERROR = 0.01
 """What the curves themselves are good to, as a share: examples and pairs stand in few groups. A
@@ -70,7 +70,7 @@ class _Noise:
         self.alike, self.rho = signal.over_pairs(1.0, c2), signal.over_pairs(1.0, rho2)
         # what fixes the sum of squares of the pre-activations takes its part of the noise away
         sphere = self.weight_share[:-1] ** 2 * (spec.init == "orthogonal")
-        sphere = 2 * self.alike * (1.0 if spec.norm == "layer" else sphere)
+        sphere = 2 * self.alike * (1.0 if spec.norm in PER_EXAMPLE else sphere)
         kurtosis, slope_kurtosis, shared, centred = (
             np.interp(x, m.x, y)
             for y in (m.kurtosis, m.slope_kurtosis, m.shared, m.centred_kurtosis)
@@ -144,7 +144,7 @@ class _Noise:
             self.carry[1:], self.square[1:], self.both[1:] = carry[1:], added[1:], 0.0
             self.back = self.back * part
             self.slope = self.slope * part**2 + 4 * part * (1 - part) * self.rho / n
-        if spec.norm == "layer":  # divides by the root mean square that was drawn, not by its mean
+        if spec.norm in PER_EXAMPLE:  # divides by the root mean square drawn, not by its mean
             self.back = self.back - self.signal.branch
             self.slope = self.slope + 2 * self.alike / n * self.signal.branch**2
 

@@ -130,9 +130,10 @@ def _gaps(spec: NetworkSpec) -> _Gaps:
     if spec.init == "constant":
         text = "no theory for constant weights: the units of a layer are copies, not independent."
         return _Gaps((*every, "correlation"), (), text)
-    if spec.norm and (spec.norm not in ("batch", "layer") or spec.norm_place != "before"):
-        what = f"{spec.norm} norm" if spec.norm_place == "before" else "a norm elsewhere"
-        text = f"no theory for {what}: only for batch and layer norm before the activation."
+    known = spec.norm in (None, "batch", "layer", "rms")
+    if not known or spec.norm and spec.norm_place != "before":
+        what = "a norm there" if known else f"{spec.norm} norm"
+        text = f"no theory for {what}: only for batch, layer and RMS norm before the activation."
         return _Gaps((*every, "correlation"), (), text)
     if spec.residual and spec.norm is None and spec.activation in UNBALANCED:
         # the gradient's part along the stream's mean grows faster than the rest: in narrow layers

@@ -16,6 +16,7 @@ from d2lstab.initialization import INITIALIZATIONS
 from d2lstab.networks import N_CLASSES, NetworkSpec
 
 EPS = 1e-5  # of nn.BatchNorm1d and nn.LayerNorm
+PER_EXAMPLE = ("layer", "rms")  # the mean over units is near 0: both divide by the root mean square
 GROUPS, BINS = 8, 24  # examples by second moment, pairs of examples by correlation
 
 
@@ -182,7 +183,7 @@ class Propagation:
         self.correlation[layer] = 1 - self.off_diagonal @ distance
         if layer == self.spec.depth:
             return np.log(q), distance
-        if self.spec.norm == "layer":
+        if self.spec.norm in PER_EXAMPLE:
             self.stretch[layer] = mean_q + EPS
             q = q / (q + EPS)
         if self.spec.norm == "batch":  # the mean over examples goes, and the bias with it

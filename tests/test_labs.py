@@ -30,6 +30,8 @@ from d2lstab.initialization import INITIALIZATIONS
 from d2lstab.labs import GradientLab
 from d2lstab.labs.controls import NumberSlider, decades, place, steps
 from d2lstab.labs.picture import KEPT
+from d2lstab.networks import NORM_PLACES
+from d2lstab.normalization.named import NORMS
 from d2lstab.prediction import predict
 
 START = NetworkSpec(depth=6, width=16, activation="relu", init="he", seed=1)
@@ -67,7 +69,8 @@ def test_a_lab_shows_its_specification_at_once(lab):
     ("field", "value"),
     [
         ("depth", 9), ("width", 33), ("activation", "tanh"), ("init", "xavier"), ("gain", 2.0),
-        ("bias_std", 0.5), ("norm", "batch"), ("residual", True), ("dropout", 0.5), ("seed", 7),
+        ("bias_std", 0.5), ("residual", True), ("dropout", 0.5), ("seed", 7),
+        *(("norm", norm) for norm in NORMS),
     ],
 )  # fmt: skip
 def test_every_control_changes_the_specification_and_the_picture(lab, field, value):
@@ -77,10 +80,22 @@ def test_every_control_changes_the_specification_and_the_picture(lab, field, val
     assert picture(lab) != before
 
 
+@pytest.mark.parametrize("place", NORM_PLACES)
+@pytest.mark.parametrize("norm", ["batch", "cosine"])
+def test_the_place_of_a_norm_moves_the_picture_unless_it_is_in_the_weights(lab, norm, place):
+    lab.set(norm=norm, residual=True)
+    before = picture(lab)
+    lab.controls["norm_place"].value = place
+    assert shows(lab, dataclasses.replace(START, norm=norm, residual=True, norm_place=place))
+    assert (picture(lab) == before) == (norm == "cosine" or place == "before")
+
+
 def test_there_is_a_control_for_every_field_of_a_specification(lab):
     assert set(lab.controls) == {field.name for field in dataclasses.fields(NetworkSpec)}
     assert list(lab.controls["activation"].options) == list(ACTIVATIONS)
     assert list(lab.controls["init"].options) == list(INITIALIZATIONS)
+    assert [norm for _, norm in lab.controls["norm"].options] == ["", *NORMS]
+    assert list(lab.controls["norm_place"].options) == list(NORM_PLACES)
     assert all(control.description for control in lab.controls.values())
 
 
@@ -362,6 +377,8 @@ def test_the_curves_of_theory_are_those_of_the_network_shown(lab, change):
         (NetworkSpec(10, 16, "tanh", gain=0.0), "χ₁ = 0: no gradient comes through a layer."),
         (NetworkSpec(10, 16, norm="layer"), "χ₁ and the depth scale ξ are those of plain"),
         (NetworkSpec(10, 16, norm="batch"), "No theory for the band of a network with batch norm."),
+        (NetworkSpec(10, 16, norm="cosine"), "No theory for cosine norm: only for batch, layer"),
+        (NetworkSpec(10, 16, norm="rms", norm_place="after"), "No theory for a norm there: only"),
         (NetworkSpec(10, 16, init="constant"), "No theory for constant weights"),
     ],
 )  # fmt: skip
@@ -370,7 +387,7 @@ def test_the_verdict_says_how_deep_such_networks_can_be_trained_or_why_not(lab, 
     assert f"<br><i>Theory</i> {words}" in lab.verdict_line.value
     phase = predict(spec).phase
     assert phase is None or lab.theory.phase == phase
-    assert bool(drawn_theory(lab)) == (spec.init != "constant")
+    assert bool(drawn_theory(lab)) == ("No theory for c" not in words and "there" not in words)
 
 
 def test_theory_can_be_switched_off_and_on(lab):

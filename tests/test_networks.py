@@ -87,6 +87,51 @@ def test_a_residual_layer_adds_its_input_except_at_the_first():
     assert torch.allclose(network(x), h @ last.weight.T + last.bias, atol=1e-5)
 
 
+def standardized(h):
+    h = h - h.mean(dim=1, keepdim=True)
+    return h / (h.square().mean(dim=1, keepdim=True) + 1e-5).sqrt()
+
+
+# The network below, with layer norm N: what enters the output layer, by residual and place.
+PLACES = {
+    (False, "before"): lambda W, N, x: W[2](W[1](W[0](x, N), N), N),
+    (False, "after"): lambda W, N, x: N(W[2](N(W[1](N(W[0](x)))))),
+    (True, "before"): lambda W, N, x: (h := (g := W[0](x, N)) + W[1](g, N)) + W[2](h, N),
+    (True, "after"): lambda W, N, x: (h := (g := N(W[0](x))) + N(W[1](g))) + N(W[2](h)),
+    (True, "pre"): lambda W, N, x: N((h := (g := W[0](x)) + W[1](N(g))) + W[2](N(h))),
+    (True, "post"): lambda W, N, x: N((h := N((g := N(W[0](x))) + W[1](g))) + W[2](h)),
+}
+PLACES |= {(False, place): PLACES[False, "after"] for place in ("pre", "post")}
+
+
+@pytest.mark.parametrize(("residual", "place"), PLACES)
+def test_a_norm_stands_where_its_place_says(residual, place):
+    spec = dataclasses.replace(SMALL, norm="layer", residual=residual, norm_place=place)
+    network, x = build(spec), torch.randn(6, 64, generator=torch.Generator().manual_seed(1))
+    *hidden, last = linears(network)
+    layers = [lambda h, norm=lambda z: z, w=w: torch.tanh(norm(w(h))) for w in hidden]
+    expected = last(PLACES[residual, place](layers, standardized, x))
+    assert torch.allclose(network(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [8, 12, 7])
+def test_group_norm_has_eight_groups_or_as_many_as_divide_the_width(width):
+    norms = [m for m in build(NetworkSpec(2, width, norm="group")) if isinstance(m, nn.GroupNorm)]
+    assert [norm.num_groups for norm in norms] == [{8: 8, 12: 4, 7: 1}[width]] * 2
+
+
+@pytest.mark.parametrize("norm", ["weight", "standardization", "cosine"])
+def test_a_norm_of_the_weights_takes_their_scale_and_no_place(norm):
+    specs = [
+        dataclasses.replace(SMALL, norm=norm, gain=gain, norm_place=place)
+        for gain, place in itertools.product([1.0, 30.0], NORM_PLACES)
+    ]
+    x = torch.randn(6, 64, generator=torch.Generator().manual_seed(1))
+    hidden = [build(spec)[:-1](x) for spec in specs]  # the output layer has no norm
+    assert all(torch.allclose(h, hidden[0], atol=1e-5) for h in hidden)
+    assert not torch.allclose(hidden[0], build(SMALL)[:-1](x), atol=1e-2)
+
+
 def test_dropout_drops_the_given_share_of_the_activations():
     network = build(NetworkSpec(depth=1, width=4000, dropout=0.3))[:-1]
     dropped = (outputs(network, torch.ones(1, 64)) == 0).double().mean().item()

@@ -60,6 +60,8 @@ def test_every_initialization_has_its_own_variance_in_every_layer(init):
         (dict(residual=True, norm="layer", activation="relu"), 1.15),
         (dict(norm="layer"), 1.15),
         (dict(norm="layer", activation="relu"), 1.25),
+        (dict(norm="rms", activation="relu"), 1.25),
+        (dict(norm="rms", residual=True), 1.15),
         (dict(norm="batch"), 1.25),
         (dict(norm="batch", activation="relu"), 1.25),
         (dict(residual=True, activation="sigmoid"), 1.15),

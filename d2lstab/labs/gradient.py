@@ -60,10 +60,11 @@ class GradientLab(SpecLab):
         # not among the controls: it changes the training, not the network
         rates = decades(-4, 1, (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8))
         self.learning_rate = NumberSlider(rates, 0.01, description="learning rate")
-        self.theory_box = widgets.Checkbox(True, description="theory")
+        self.theory_box = widgets.Checkbox(True, description="theory", indent=False)
+        self.theory_box.layout.width = "auto"
         self.progress = widgets.IntProgress(0, max=100, layout={"width": "130px"})
         self._code = widgets.HTML()
-        above = [grid([*controls.values(), self.learning_rate, self.theory_box]), self._buttons()]
+        above = [grid([*controls.values(), self.learning_rate]), self._buttons()]
         super().__init__(spec, controls, picture, above, below=(*self._more(), self._code))
         self.add_class("d2lstab-three-lines")
         self.theory_box.observe(lambda _: self._press(self._toggle_theory), "value")
@@ -87,7 +88,8 @@ class GradientLab(SpecLab):
         }
         self.buttons["stop"].disabled = True
         *left, stop, code = self.buttons.values()
-        return widgets.HBox([*left, self.progress, stop, code], layout={"flex_flow": "row wrap"})
+        row = [*left, self.progress, stop, code, self.theory_box]
+        return widgets.HBox(row, layout={"flex_flow": "row wrap"})
 
     def to_spec(self, values: dict[str, object]) -> NetworkSpec:
         return NetworkSpec(**{**values, "norm": values["norm"] or None})
@@ -217,8 +219,8 @@ def _controls() -> dict[str, widgets.Widget]:
         "width": widgets.IntSlider(min=8, max=512),
         "gain": NumberSlider(gains, 1),
         "bias_std": NumberSlider(steps(0, 2, 0.05), 0),
+        "norm_place": widgets.Dropdown(options=NORM_PLACES),
         "residual": widgets.Checkbox(),
         "seed": widgets.BoundedIntText(min=0, max=2**32 - 1),
         "dropout": NumberSlider(steps(0, 0.95, 0.05), 0),
-        "norm_place": widgets.Dropdown(options=NORM_PLACES),
     }
