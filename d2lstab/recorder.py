@@ -14,10 +14,10 @@ from d2lstab import checks
 from d2lstab.activations import ACTIVATIONS, Activation
 from d2lstab.statistics import square_sum
 
-# The names under which PyTorch knows the activation functions: as function, method or in place.
-_BY_CALL = {name: activation for name, activation in ACTIVATIONS.items() if name != "linear"}
-_BY_CALL |= {name + "_": activation for name, activation in _BY_CALL.items()}
-_BY_CALL |= dict.fromkeys(("sign", "heaviside"), ACTIVATIONS["hard_step"])
+# The names under which PyTorch knows the activation functions, each with whether it works in place.
+_BY_CALL = {name: (act, False) for name, act in ACTIVATIONS.items() if name != "linear"}
+_BY_CALL |= dict.fromkeys(("sign", "heaviside"), (ACTIVATIONS["hard_step"], False))
+_BY_CALL |= {name + "_": (activation, True) for name, (activation, _) in _BY_CALL.items()}
 
 
 @dataclass(eq=False)
@@ -122,10 +122,12 @@ class Recorder(TorchFunctionMode):
         self._put_out(layer, output)
 
     def _put_out(self, layer: LayerRecord, output: object) -> None:
-        self._settle()
+        if self._pending is not None:
+            self._settle()
         self.heard.setdefault(layer)
         if not self._running:
-            tensor = next(tensors_in(output), None)
+            found = isinstance(output, Tensor) and output.is_floating_point()
+            tensor = output if found else next(tensors_in(output), None)
             self._pending = None if tensor is None else (layer, tensor)
 
     def _settle(self) -> None:
@@ -133,9 +135,9 @@ class Recorder(TorchFunctionMode):
         if self._pending is not None:
             (layer, output), self._pending = self._pending, None
             layer.outputs.append(output.detach())
-            if output.grad_fn is not None:
-                note = partial(self._note_gradient, layer, output.output_nr)
-                output.grad_fn.register_prehook(note)
+            node = output.grad_fn
+            if node is not None:
+                node.register_prehook(partial(self._note_gradient, layer, output.output_nr))
 
     @staticmethod
     def _note_gradient(layer: LayerRecord, index: int, gradients: tuple) -> None:
@@ -143,33 +145,41 @@ class Recorder(TorchFunctionMode):
             square, so_far = square_sum(gradients[index]), layer.gradient_square_sum
             layer.gradient_square_sum = square if math.isnan(so_far) else so_far + square
 
+    # Called for every operation of a network: what it does not need is left out, and looks are
+    # ordered so that the frequent case is the first.
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        activation = _BY_CALL.get(getattr(function, "__name__", None))
-        if activation is not None and (self._running or self._pending):
-            layer = self._running[-1] if self._running else self._pending[0]
-            before = (args[0] if args else kwargs["input"]).detach()
-            if function.__name__.endswith("_") or kwargs.get("inplace"):
-                before = before.clone()
-            layer.pre_activations.append((activation, before))
-            output = function(*args, **kwargs)
-            if not self._running:
-                self._pending = layer, output
-                self._settle()
-            return output
+        called = _BY_CALL.get(getattr(function, "__name__", None))
+        if called is not None and (self._running or self._pending):
+            return self._activate(*called, function, args, kwargs)
         output = function(*args, **kwargs)
-        values = (*args, *kwargs.values()) if kwargs else args
-        by_weight = self.layer_by_weight
-        layers = [by_weight[key] for key in map(id, values) if key in by_weight]
+        values, by_weight = (*args, *kwargs.values()) if kwargs else args, self.layer_by_weight
+        layers = []
         for value in values:
-            if isinstance(value, list | tuple):
+            if id(value) in by_weight:
+                layers.append(by_weight[id(value)])
+            elif isinstance(value, (list, tuple)):
                 layers += [by_weight[id(x)] for x in value if id(x) in by_weight]
         if layers:
             self._weight_used(layers, values, output)
         return output
 
+    def _activate(self, activation: Activation, in_place: bool, function, args, kwargs) -> object:
+        layer = self._running[-1] if self._running else self._pending[0]
+        before = (args[0] if args else kwargs["input"]).detach()
+        if in_place or kwargs and kwargs.get("inplace"):
+            before = before.clone()
+        layer.pre_activations.append((activation, before))
+        output = function(*args, **kwargs)
+        if not self._running:
+            self._pending = layer, output
+            self._settle()
+        return output
+
     def _weight_used(self, layers: list[LayerRecord], values: tuple, output: object) -> None:
-        if all(id(x) in self.parameters for x in tensors_in(values, any_kind=True)):
+        first = values[0] if values else None
+        mixed = isinstance(first, Tensor) and id(first) not in self.parameters
+        if not mixed and all(id(x) in self.parameters for x in tensors_in(values, any_kind=True)):
             for tensor in tensors_in(output):  # still a weight: transposed, normalized, …
                 self.layer_by_weight[id(tensor)] = layers[0]
                 self.parameters[id(tensor)] = tensor
