@@ -37,7 +37,8 @@ class Normalization(nn.Module):
     center : whether μ is subtracted, and β added.
 
     The layers below are this one with other groups; `BatchNorm` shares among examples, too.
-    Raises TypeError or ValueError for ``channels`` or ``groups`` that do not fit.
+    Raises TypeError or ValueError for ``channels`` or ``groups`` that do not fit, and for inputs
+    of another shape or of other than floating-point numbers.
 
     >>> Normalization(4, groups=2)(torch.tensor([[1.0, 3.0, 10.0, 30.0]])).detach()
     tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
@@ -70,7 +71,8 @@ class Normalization(nn.Module):
 
     def grouped(self, x: Tensor) -> Tensor:
         """``x`` as (examples, groups, channels of a group, positions)."""
-        return x.reshape(len(x), self.groups, self.channels // self.groups, -1)
+        positions = math.prod(x.shape[2:])  # 1 of a vector; −1 could not be told of no examples
+        return x.reshape(len(x), self.groups, self.channels // self.groups, positions)
 
     def scale(self, x: Tensor) -> Tensor:
         """γ x + β, channel by channel."""
@@ -79,6 +81,9 @@ class Normalization(nn.Module):
         return x if self.bias is None else x + self.bias.reshape(per_channel)
 
     def _check(self, x: Tensor) -> None:
+        if not (isinstance(x, Tensor) and x.is_floating_point()):
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"inputs must be a tensor of floating-point numbers; got {kind}.")
         if x.ndim < 2 or x.shape[1] != self.channels:
             shape = f"(examples, {self.channels}) or (examples, {self.channels}, *positions)"
             raise ValueError(f"inputs must have the shape {shape}; got {tuple(x.shape)}.")
@@ -144,6 +149,12 @@ class BatchNorm(Normalization):
     def standardize(self, x: Tensor) -> Tensor:
         by_channel = self.grouped(x)  # (examples, channels, 1, positions)
         if self.training:
+            if x.numel() < 2 * self.channels:
+                raise ValueError(
+                    "batch norm needs more than one number per channel in train mode; got inputs "
+                    f"of shape {tuple(x.shape)}. Of one number x − μ is 0: take a larger batch, "
+                    "or eval mode."
+                )
             self._track(by_channel.detach())
             return super().standardize(x)
         mean, variance = (
@@ -152,12 +163,6 @@ class BatchNorm(Normalization):
         return ((by_channel - mean) / (variance + self.eps).sqrt()).reshape(x.shape)
 
     def _track(self, x: Tensor) -> None:
-        count = math.prod(x.shape) // self.channels
-        if count < 2:
-            raise ValueError(
-                "batch norm needs more than one number per channel in train mode; got inputs of "
-                f"shape {(len(x), self.channels)}: a batch of one. x − μ would be 0."
-            )
         with torch.no_grad():
             variance, mean = torch.var_mean(x, self.dims, correction=1)
             self.running_mean.lerp_(mean, self.momentum)
