@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from benchmarks.timing import compare, table
 from d2lstab import NetworkSpec, build, measure
 from d2lstab.datasets import digits
-from d2lstab.labs import GradientLab
+from d2lstab.labs import GradientLab, NormalizationLab
 from d2lstab.labs.shift import ShiftLab
 from d2lstab.shift.trial import ShiftSpec, try_shift
 
@@ -88,6 +88,23 @@ def shift_lab() -> str:
     return table(title, timings, {"ShiftLab, from slider value to bytes": 0.25})
 
 
+def normalization_lab() -> str:
+    """The whole callback of the normalization lab, against that of the gradient lab."""
+    gradients, bench, scales = GradientLab(SPEC), NormalizationLab(), iter(range(10**9))
+
+    def tick() -> float:
+        return 1.05 + 0.05 * (next(scales) % 4)
+
+    timings = compare(
+        {
+            "GradientLab, from slider value to bytes": lambda: gradients.set(gain=tick()),
+            "NormalizationLab, from slider value to bytes": lambda: bench.set(weight_scale=tick()),
+        }
+    )
+    title = "depth 8, width 64, batch norm, batches of 64, λ against 1"
+    return table(title, timings, {"NormalizationLab, from slider value to bytes": 0.6})
+
+
 def imports() -> str:
     """What `import d2lstab` adds to importing torch and matplotlib, each in a fresh Python."""
 
@@ -111,4 +128,5 @@ if __name__ == "__main__":
         torch.set_num_threads(threads)
         print(pass_through_the_network(), end="\n\n", flush=True)
     print(shift_lab(), end="\n\n", flush=True)
+    print(normalization_lab(), end="\n\n", flush=True)
     print(imports())

@@ -1,13 +1,13 @@
 """Train a network on the digits step by step, so that something can watch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from d2lstab.datasets import digits
+from d2lstab.datasets import Batch, digits
 from d2lstab.modes import evaluating
 
 HELD_OUT = 360  # of 1797 digits, a fifth
@@ -15,10 +15,12 @@ HELD_OUT = 360  # of 1797 digits, a fifth
 
 @dataclass(frozen=True)
 class Step:
-    """number : 1 for the first step. loss : of its batch, before the update."""
+    """number : 1 for the first step. loss, right : of its batch, before the update, in the
+    network's mode; ``right`` is the share of examples whose largest output is their class's."""
 
     number: int
     loss: float
+    right: float
 
 
 def train(
@@ -40,17 +42,40 @@ def train(
     >>> losses[-1] < losses[0] / 2
     True
     """
+    return train_on(network, _batches(steps, batch_size, seed), learning_rate, momentum)
+
+
+def _batches(steps: int, size: int, seed: int) -> Iterator[Batch]:
     data = digits()
-    inputs, labels = data.inputs[:-HELD_OUT], data.labels[:-HELD_OUT]
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=momentum)
-    for number in range(1, steps + 1):
-        batch = torch.randint(len(inputs), (batch_size,), generator=generator)
-        loss = F.cross_entropy(network(inputs[batch]), labels[batch])
-        optimizer.zero_grad()
+    for _ in range(steps):
+        drawn = torch.randint(len(data.labels) - HELD_OUT, (size,), generator=generator)
+        yield Batch(data.inputs[drawn], data.labels[drawn])
+
+
+def train_on(
+    network: nn.Module, batches: Iterable[Batch], learning_rate: float, momentum: float = 0.9
+) -> Iterator[Step]:
+    """Take a step of `train` with each of the batches."""
+    # By hand: the first torch.optim.SGD of a process loads PyTorch's compiler, and a lab would
+    # stand still for 1.5 s.
+    velocity = {p: torch.zeros_like(p) for p in network.parameters() if p.requires_grad}
+    for number, batch in enumerate(batches, start=1):
+        outputs = network(batch.inputs)
+        loss = F.cross_entropy(outputs, batch.labels)
+        network.zero_grad()
         loss.backward()
-        optimizer.step()
-        yield Step(number, loss.item())
+        with torch.no_grad():
+            for parameter, v in velocity.items():
+                if parameter.grad is not None:
+                    v.mul_(momentum).add_(parameter.grad)
+                    parameter.sub_(v, alpha=learning_rate)
+        yield Step(number, loss.item(), share_right(outputs, batch.labels))
+
+
+def share_right(outputs: Tensor, labels: Tensor) -> float:
+    """Return the share of examples, outputs (examples, classes), whose largest is their class's."""
+    return (outputs.argmax(dim=1) == labels).double().mean().item()
 
 
 def accuracy(network: nn.Module) -> float:
@@ -60,5 +85,4 @@ def accuracy(network: nn.Module) -> float:
     """
     data = digits()
     with torch.no_grad(), evaluating(network):
-        predicted = network(data.inputs[-HELD_OUT:]).argmax(dim=1)
-    return (predicted == data.labels[-HELD_OUT:]).double().mean().item()
+        return share_right(network(data.inputs[-HELD_OUT:]), data.labels[-HELD_OUT:])

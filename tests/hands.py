@@ -1,5 +1,7 @@
 """What a reader of a lab sees and takes hold of."""
 
+import asyncio
+
 import ipywidgets as widgets
 
 from d2lstab.labs.controls import NumberSlider
@@ -22,3 +24,19 @@ def ends(control):
     if isinstance(control, widgets.Checkbox):
         return True, False
     return control.min, control.max
+
+
+def drive(lab, *actions, patience=400):
+    """Press "train" in a running loop, take a few turns between the actions, wait for the end."""
+
+    async def run():
+        lab.buttons["train"].click()
+        for action in actions:
+            for _ in range(patience):
+                await asyncio.sleep(0.002)
+                if lab.progress.value >= 3:
+                    break
+            action()
+        await asyncio.wait_for(asyncio.gather(lab._training, return_exceptions=True), 60)
+
+    asyncio.run(run())

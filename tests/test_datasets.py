@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_wine
 from sklearn.preprocessing import StandardScaler
 
-from d2lstab.datasets import _all_digits, _load, digits
+from d2lstab.datasets import _all_digits, _load, digits, wine
 
 IMAGES, LABELS = load_digits(return_X_y=True)
 STANDARDIZED = StandardScaler().fit_transform(IMAGES)
@@ -102,9 +102,33 @@ def test_the_digits_are_the_same_where_their_file_is_not_found(monkeypatch):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_reading_the_digits_imports_no_scikit_learn():
+def test_the_wines_are_scikit_learns_shuffled_and_in_their_own_units():
+    theirs, table = load_wine(), wine()
+    rows = np.column_stack([theirs.target, theirs.data.astype(np.float32)])
+    ours = np.column_stack([table.labels, table.inputs])
+    np.testing.assert_array_equal(rows[np.lexsort(rows.T)], ours[np.lexsort(ours.T)])
+    assert (table.inputs.dtype, table.labels.dtype) == (torch.float32, torch.int64)
+    assert not torch.equal(table.labels, torch.as_tensor(theirs.target))
+    assert torch.equal(wine(3).inputs, wine(3).inputs)
+    assert not torch.equal(wine(3).inputs, wine(4).inputs)
+
+
+def test_the_names_of_the_wines_columns_are_scikit_learns():
+    theirs = [name.replace("_", " ").split("/od315")[0] for name in load_wine().feature_names]
+    assert [name.lower().split("/od315")[0] for name in wine().columns] == theirs
+
+
+def test_the_wines_are_the_same_where_their_file_is_not_found(monkeypatch):
+    direct = wine(1)
+    monkeypatch.setattr(Path, "exists", lambda self: False)
+    again = wine(1)
+    assert torch.equal(direct.inputs, again.inputs) and torch.equal(direct.labels, again.labels)
+
+
+def test_reading_the_data_imports_no_scikit_learn():
     code = (
-        "import sys; from d2lstab.datasets import digits; digits(); print('sklearn' in sys.modules)"
+        "import sys; from d2lstab.datasets import digits, wine; digits(); wine(); "
+        "print('sklearn' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

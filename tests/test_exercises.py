@@ -1,7 +1,7 @@
 """Every exercise takes the right answer under many seeds, and tells each typical mistake its name.
 
 Chapter 1's exercises, and for every chapter's what garbage gets (test_exercises_chapter2 is for 2,
-test_exercises_chapter3 for 3).
+test_exercises_chapter3 for 3, test_exercises_chapter4 for 4).
 The right answers here are the learner's way (closed forms, loops); the checkers measure.
 """
 

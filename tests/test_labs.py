@@ -18,7 +18,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from hands import ends, picture
+from hands import drive, ends, picture
 from ipywidgets.widgets.widget import _instances
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
@@ -255,22 +255,6 @@ def test_training_does_not_change_what_the_specification_builds(lab):
     before = build(START)[0].weight.clone()
     lab.train(3)
     assert torch.equal(build(START)[0].weight, before)
-
-
-def drive(lab, *actions, patience=400):
-    """Press "train" in a running loop, take a few turns between the actions, wait for the end."""
-
-    async def run():
-        lab.buttons["train"].click()
-        for action in actions:
-            for _ in range(patience):
-                await asyncio.sleep(0.002)
-                if lab.progress.value >= 3:
-                    break
-            action()
-        await asyncio.wait_for(asyncio.gather(lab._training, return_exceptions=True), 60)
-
-    asyncio.run(run())
 
 
 def test_the_train_button_trains_while_the_kernel_listens(lab):

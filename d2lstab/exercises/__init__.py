@@ -10,12 +10,17 @@ import html
 import numbers
 from dataclasses import dataclass
 
-from d2lstab.exercises import chapter1, chapter2, chapter3
+from d2lstab.exercises import chapter1, chapter2, chapter3, chapter4
 from d2lstab.exercises.answers import AnswerError
 
 __all__ = ["Result", "check"]
 
-CHECKERS = {**chapter1.CHECKERS, **chapter2.CHECKERS, **chapter3.CHECKERS}
+CHECKERS = {
+    **chapter1.CHECKERS,
+    **chapter2.CHECKERS,
+    **chapter3.CHECKERS,
+    **chapter4.CHECKERS,
+}
 """Every checker by the number of its exercise: (answer, seed) → None, or an `AnswerError`."""
 
 

@@ -6,7 +6,8 @@ scikit-learn, whose import takes a second that the other labs should not wait fo
 
 from d2lstab.labs.chain import ChainLab
 from d2lstab.labs.gradient import GradientLab
+from d2lstab.labs.normalization import NormalizationLab
 from d2lstab.labs.phase import PhaseLab
 from d2lstab.labs.recurrent import RecurrentLab
 
-__all__ = ["ChainLab", "GradientLab", "PhaseLab", "RecurrentLab"]
+__all__ = ["ChainLab", "GradientLab", "NormalizationLab", "PhaseLab", "RecurrentLab"]

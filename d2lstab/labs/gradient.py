@@ -1,10 +1,9 @@
 """The gradient lab: turn the knobs of a network, see its real gradients."""
 
-import asyncio
 import html
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from time import perf_counter
+from functools import partial
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
@@ -15,9 +14,8 @@ from d2lstab.diagnosis import Verdict, diagnose
 from d2lstab.figures.signal import SignalFigure
 from d2lstab.initialization import INITIALIZATIONS
 from d2lstab.labs.controls import NumberSlider, decades, grid, steps
-from d2lstab.labs.knobs import SpecLab
-from d2lstab.labs.live import a_core_left_over
 from d2lstab.labs.picture import LivePicture
+from d2lstab.labs.training import TrainingLab
 from d2lstab.labs.words import theory_html, verdict_html
 from d2lstab.networks import NORM_PLACES, NetworkSpec, build
 from d2lstab.normalization.named import NORMS
@@ -25,10 +23,8 @@ from d2lstab.prediction import MeanField, predict
 from d2lstab.signal import SignalProfile, measure
 from d2lstab.training import accuracy, train
 
-REPAINT = 0.1  # seconds between two pictures while a network trains
 
-
-class GradientLab(SpecLab):
+class GradientLab(TrainingLab):
     """Sliders for a `NetworkSpec`; every tick builds the network and backpropagates for real.
 
     spec : where the lab starts, and where "reset" goes back to.
@@ -46,23 +42,19 @@ class GradientLab(SpecLab):
     """
 
     spec_type = NetworkSpec
+    STEPS = 100
 
     def __init__(self, spec: NetworkSpec | None = None):
         self.profile: SignalProfile
         self.verdict: Verdict
         self.theory: MeanField | None = None
         self.pinned: SignalProfile | None = None
-        self._stop = False
-        self._training: asyncio.Task | None = None
         self._figure = SignalFigure(Figure(figsize=(11.04, 3.4), dpi=100))
         picture = LivePicture(self._figure.figure, self._figure.moving)
         controls = _controls()
-        # not among the controls: it changes the training, not the network
-        rates = decades(-4, 1, (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8))
-        self.learning_rate = NumberSlider(rates, 0.01, description="learning rate")
+        self.make_training_widgets(0.01, "SGD with momentum 0.9 on the digits")
         self.theory_box = widgets.Checkbox(True, description="theory", indent=False)
         self.theory_box.layout.width = "auto"
-        self.progress = widgets.IntProgress(0, max=100, layout={"width": "130px"})
         self._code = widgets.HTML()
         above = [grid([*controls.values(), self.learning_rate]), self._buttons()]
         super().__init__(spec, controls, picture, above, below=(*self._more(), self._code))
@@ -78,15 +70,12 @@ class GradientLab(SpecLab):
             "pin": self.button("pin", "keep these curves, dashed, to compare", self._toggle_pin),
             "reset": self.button("reset", "back to where the lab started", self.reset),
             "seed": self.button("new seed", "draw other weights", self.new_seed),
-            "train": self.button(
-                "train 100 steps", "SGD with momentum 0.9 on the digits", self._start
-            ),
-            "stop": self.button("stop", "stop training", self.stop),
+            "train": self.train_button,
+            "stop": self.stop_button,
             "code": self.button(
                 "copy as PyTorch", "this network in plain PyTorch", self._toggle_code
             ),
         }
-        self.buttons["stop"].disabled = True
         *left, stop, code = self.buttons.values()
         row = [*left, self.progress, stop, code, self.theory_box]
         return widgets.HBox(row, layout={"flex_flow": "row wrap"})
@@ -152,52 +141,14 @@ class GradientLab(SpecLab):
             f"<pre>{html.escape(self.code)}</pre></div>"
         )
 
-    def train(self, steps: int = 100) -> None:
-        """Train the network shown on the digits for ``steps`` steps; the picture follows."""
-        for _ in self._train(steps):
-            pass
-
-    def stop(self) -> None:
-        """Stop the training that the button started."""
-        self._stop = True
-
-    def _start(self) -> None:
-        """Train while the kernel goes on listening, so that "stop" and the sliders work."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # a script: nothing else is listening
-            return self.train()
-        if self._training is not None:
-            self._training.cancel()
-        self._training = loop.create_task(self._train_listening(100))
-
-    async def _train_listening(self, steps: int) -> None:
-        with self.errors_shown():
-            for _ in self._train(steps):
-                await asyncio.sleep(0.001)  # let the kernel take a message
-
-    def _train(self, steps: int) -> Iterator[None]:
+    def training(self, steps: int) -> Iterator[Callable[[], object]]:
         if self.network is None:
             self.network, self.theory = build(self.spec), None  # theory ends where training begins
-        network, spec, losses = self.network, self.spec, []
-        training, painted = train(network, steps, self.learning_rate.value), 0.0
-        self._stop = False
-        self.progress.value, self.progress.max = 0, steps
-        self.buttons["stop"].disabled, self.buttons["train"].disabled = False, True
-        try:
-            while len(losses) < steps:
-                # not across the yield: other callbacks and other labs may run meanwhile
-                with self.lock, a_core_left_over:
-                    if self._stop:
-                        return
-                    losses.append(next(training).loss)
-                    self.progress.value = len(losses)
-                    if perf_counter() - painted > REPAINT or len(losses) == steps:
-                        self._paint_trained(network, spec, losses)
-                        painted = perf_counter()
-                yield
-        finally:
-            self.buttons["stop"].disabled, self.buttons["train"].disabled = True, False
+        network, losses = self.network, []
+        paint = partial(self._paint_trained, network, self.spec, losses)
+        for step in train(network, steps, self.learning_rate.value):
+            losses.append(step.loss)
+            yield paint
 
     def _paint_trained(self, network: nn.Module, spec: NetworkSpec, losses: list[float]) -> None:
         verdict = self._paint(replace(measure(network), spec=spec))
