@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from d2lstab import NetworkSpec, diagnose, measure
-from d2lstab.exercises import CHECKERS, chapter1, check
+from d2lstab.exercises import CHECKERS, check
 from d2lstab.exercises.chapter1 import broken_network
 
 pytestmark = pytest.mark.once
@@ -121,19 +121,6 @@ RIGHT = {
     "1.9": first_gradient,
     "1.10": aligned,
 }
-
-
-def test_every_exercise_has_a_right_answer_and_wrong_ones():
-    assert set(RIGHT) | {"1.11"} == set(chapter1.CHECKERS)
-    for exercise in chapter1.CHECKERS:
-        assert sum(number == exercise for number, _, _ in WRONG) >= 3, exercise
-
-
-@pytest.mark.parametrize("exercise", RIGHT)
-def test_the_right_answer_passes_under_many_seeds(exercise):
-    for seed in SEEDS:
-        result = check(exercise, RIGHT[exercise], seed=seed)
-        assert result and result.correct and result.hint == "", result
 
 
 def test_the_network_can_be_repaired_and_is_broken_under_many_seeds():
@@ -347,20 +334,7 @@ def repair_mistakes():
 
 WRONG += [("1.11", make(seed=3), hint) for make, hint in repair_mistakes()]
 
-
-@pytest.mark.parametrize(("exercise", "answer", "hint"), WRONG)
-def test_a_typical_mistake_gets_the_hint_meant_for_it(exercise, answer, hint):
-    for seed in (3,) if exercise == "1.11" else (0, 1, 2, 3):
-        result = check(exercise, answer, seed=seed)
-        assert not result and not result.correct and hint in result.hint, result
-
-
-@pytest.mark.parametrize("exercise", chapter1.CHECKERS)
-def test_a_hint_gives_no_solution_away(exercise):
-    own = [(answer, hint) for number, answer, hint in WRONG if number == exercise]
-    hints = " ".join(check(exercise, answer, seed=3).hint for answer, _ in own)
-    spoilers = ("create_graph", "svdvals", "normaliz", "one_hot", "-W", "2h", "init he", "gain 1")
-    assert not any(spoiler in hints for spoiler in spoilers), hints
+SPOILERS = ("create_graph", "svdvals", "normaliz", "one_hot", "-W", "2h", "init he", "gain 1")
 
 
 def test_a_lucky_draw_is_no_repair():

@@ -10,7 +10,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from mistakes import made, unmade
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
@@ -167,31 +166,6 @@ RIGHT = {
     "3.13": engine_share,
     "3.14": best_of,
 }
-
-
-def test_every_exercise_has_a_right_answer_and_many_wrong_ones():
-    assert set(RIGHT) == set(CHECKERS)
-    for exercise in CHECKERS:
-        assert sum(number == exercise for number, _, _ in WRONG) >= 5, exercise
-
-
-def test_every_hint_that_an_exercise_has_is_given_to_some_wrong_answer():
-    assert unmade(CHECKERS, WRONG) == []
-
-
-@pytest.mark.parametrize("exercise", [n for n in CHECKERS if hasattr(CHECKERS[n], "mistakes")])
-def test_no_mistake_is_taken_for_another_one(exercise):
-    for mistake in CHECKERS[exercise].mistakes:
-        for seed in range(100, 115):
-            result = check(exercise, made(CHECKERS[exercise], mistake), seed=seed)
-            assert mistake.hint in result.hint, (seed, mistake.hint, result)
-
-
-@pytest.mark.parametrize("exercise", RIGHT)
-def test_the_right_answer_passes_under_many_seeds(exercise):
-    for seed in SEEDS:
-        result = check(exercise, RIGHT[exercise], seed=seed)
-        assert result and result.correct and result.hint == "", result
 
 
 def ranked(source, target, seed):
@@ -823,18 +797,4 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("exercise", "answer", "hint"), WRONG)
-def test_a_typical_mistake_gets_the_hint_meant_for_it(exercise, answer, hint):
-    for seed in (0, 3):
-        result = check(exercise, answer, seed=seed)
-        assert not result and hint in result.hint, result
-
-
 SPOILERS = ("m + 1", "+ 1)", "level / tests", ".roll", "amax", "fisher", "n_s", "solve(", "P(y) ·")
-
-
-@pytest.mark.parametrize("exercise", CHECKERS)
-def test_a_hint_gives_no_solution_away(exercise):
-    own = [answer for number, answer, _ in WRONG if number == exercise]
-    hints = " ".join(check(exercise, answer, seed=3).hint for answer in own)
-    assert not any(spoiler in hints for spoiler in SPOILERS), hints

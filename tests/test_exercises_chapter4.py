@@ -11,7 +11,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from mistakes import made, unmade
 from scipy import integrate, stats
 from torch import nn
 from torch.optim.swa_utils import update_bn
@@ -22,8 +21,6 @@ from d2lstab.exercises.chapter4 import CHECKERS, forgetful_network
 from d2lstab.training import accuracy
 
 pytestmark = pytest.mark.once
-
-SEEDS = range(8)
 
 
 def generator_of(seed):
@@ -179,31 +176,6 @@ RIGHT = {
     "4.15": stream,
     "4.16": ground_moves,
 }
-
-
-def test_every_exercise_has_a_right_answer_and_many_wrong_ones():
-    assert set(RIGHT) == set(CHECKERS)
-    for exercise in CHECKERS:
-        assert sum(number == exercise for number, _, _ in WRONG) >= 5, exercise
-
-
-def test_every_hint_that_an_exercise_has_is_given_to_some_wrong_answer():
-    assert unmade(CHECKERS, WRONG) == []
-
-
-@pytest.mark.parametrize("exercise", [n for n in CHECKERS if hasattr(CHECKERS[n], "mistakes")])
-def test_no_mistake_is_taken_for_another_one(exercise):
-    for mistake in CHECKERS[exercise].mistakes:
-        for seed in range(100, 105):
-            result = check(exercise, made(CHECKERS[exercise], mistake), seed=seed)
-            assert mistake.hint in result.hint, (seed, mistake.hint, result)
-
-
-@pytest.mark.parametrize("exercise", RIGHT)
-def test_the_right_answer_passes_under_many_seeds(exercise):
-    for seed in SEEDS:
-        result = check(exercise, RIGHT[exercise], seed=seed)
-        assert result and result.correct and result.hint == "", result
 
 
 def by_hand(network, x):
@@ -912,9 +884,4 @@ WRONG = [
     ("4.16", lambda *case: lengths_apart(*case).abs(), "only turns"),
 ]
 
-
-@pytest.mark.parametrize(("exercise", "answer", "hint"), WRONG)
-def test_a_typical_mistake_is_named(exercise, answer, hint):
-    for seed in (0, 1):
-        result = check(exercise, answer, seed=seed)
-        assert not result and hint in result.hint, result
+SPOILERS = (".var(", "correction=", ".reshape(", "no_grad", "momentum = None", ".mean(", "torch.")

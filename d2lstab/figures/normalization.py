@@ -1,5 +1,6 @@
 """Draw the normalization bench: signals, gradients, running statistics and the training."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -247,4 +248,4 @@ def _end(ends: Sequence[float], value: float) -> float:
     >>> _end((3, 6), 4), _end((3, 6), 700)
     (6, 1000.0)
     """
-    return next((end for end in ends if end >= value), 10.0 ** np.ceil(np.log10(max(value, 1))))
+    return next((end for end in ends if end >= value), 10.0 ** math.ceil(math.log10(max(value, 1))))

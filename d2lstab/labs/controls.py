@@ -55,6 +55,10 @@ def decades(low: int, high: int, mantissas: Iterable[float]) -> list[float]:
     return [*stops, 10.0**high]
 
 
+FACTORS = decades(-1, 1, [*steps(1, 1.95, 0.05), *steps(2, 4.9, 0.1), *steps(5, 9.75, 0.25)])
+"""Stops for a factor on the weights, from 0.1 to 10."""
+
+
 def place(control: widgets.Widget, value: object) -> None:
     """Set a control of any kind to ``value``; the range of a slider grows to reach it."""
     if isinstance(control, NumberSlider):

@@ -13,7 +13,7 @@ from d2lstab.activations import ACTIVATIONS
 from d2lstab.diagnosis import Verdict, diagnose
 from d2lstab.figures.signal import SignalFigure
 from d2lstab.initialization import INITIALIZATIONS
-from d2lstab.labs.controls import NumberSlider, decades, grid, steps
+from d2lstab.labs.controls import FACTORS, NumberSlider, grid, steps
 from d2lstab.labs.picture import LivePicture
 from d2lstab.labs.training import TrainingLab
 from d2lstab.labs.words import theory_html, verdict_html
@@ -161,14 +161,13 @@ class GradientLab(TrainingLab):
 def _controls() -> dict[str, widgets.Widget]:
     """One control per field of the specification, in reading order."""
     norms = [("none", ""), *((name, name) for name in NORMS)]
-    gains = decades(-1, 1, [*steps(1, 1.95, 0.05), *steps(2, 4.9, 0.1), *steps(5, 9.75, 0.25)])
     return {
         "depth": widgets.IntSlider(min=1, max=200),
         "activation": widgets.Dropdown(options=list(ACTIVATIONS)),
         "init": widgets.Dropdown(options=list(INITIALIZATIONS)),
         "norm": widgets.Dropdown(options=norms),
         "width": widgets.IntSlider(min=8, max=512),
-        "gain": NumberSlider(gains, 1),
+        "gain": NumberSlider(FACTORS, 1),
         "bias_std": NumberSlider(steps(0, 2, 0.05), 0),
         "norm_place": widgets.Dropdown(options=NORM_PLACES),
         "residual": widgets.Checkbox(),

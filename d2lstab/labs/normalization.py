@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from d2lstab.figures.normalization import BenchFigure
 from d2lstab.labs.bench_words import bench_html
-from d2lstab.labs.controls import NumberSlider, decades, grid, steps
+from d2lstab.labs.controls import FACTORS, NumberSlider, grid, steps
 from d2lstab.labs.picture import LivePicture
 from d2lstab.labs.training import TrainingLab
 from d2lstab.networks import NORM_PLACES
@@ -139,12 +139,11 @@ class NormalizationLab(TrainingLab):
 
 def _controls() -> dict[str, widgets.Widget]:
     """One control per field of the specification, in reading order."""
-    scales = decades(-1, 1, [*steps(1, 1.95, 0.05), *steps(2, 4.9, 0.1), *steps(5, 9.75, 0.25)])
     return {
         "norm": widgets.Dropdown(options=[("none", ""), *((name, name) for name in NORMS)]),
         "batch_size": NumberSlider(SIZES, 64),
         "composition": NumberSlider(steps(0, 1, 0.05), 0, description="one class"),
-        "weight_scale": NumberSlider(scales, 1, description="λ (weights)"),
+        "weight_scale": NumberSlider(FACTORS, 1, description="λ (weights)"),
         "norm_place": widgets.Dropdown(options=NORM_PLACES),
         "residual": widgets.Checkbox(),
         "activation": widgets.Dropdown(options=list(SCHEMES)),
