@@ -61,6 +61,22 @@ def real(
     return number
 
 
+def share(name: str, value: object) -> float:
+    """Return ``value``, a number from 0 to 1, both included, as Python's float.
+
+    Raises TypeError where it is no real number and ValueError where it is no share.
+
+    >>> share("composition", 1.5)
+    Traceback (most recent call last):
+    ...
+    ValueError: composition must be a share from 0 to 1; got 1.5.
+    """
+    number = real(name, value, 0)
+    if number > 1:
+        raise ValueError(f"{name} must be a share from 0 to 1; got {value!r}.")
+    return number
+
+
 def choice(name: str, value: object, valid: Iterable[str], also: str = "") -> str:
     """Return ``value``, a name in ``valid``; ``also`` says what else the caller takes.
 

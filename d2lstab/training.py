@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -42,15 +43,23 @@ def train(
     >>> losses[-1] < losses[0] / 2
     True
     """
-    return train_on(network, _batches(steps, batch_size, seed), learning_rate, momentum)
+    return train_on(network, batches(steps, batch_size, seed), learning_rate, momentum)
 
 
-def _batches(steps: int, size: int, seed: int) -> Iterator[Batch]:
-    data = digits()
-    generator = torch.Generator().manual_seed(seed)
+def batches(steps: int, size: int, seed: int) -> Iterator[Batch]:
+    """Yield ``steps`` batches of ``size`` training digits, drawn with replacement by ``seed``."""
+    data, generator = training_digits(), torch.Generator().manual_seed(seed)
     for _ in range(steps):
-        drawn = torch.randint(len(data.labels) - HELD_OUT, (size,), generator=generator)
+        drawn = torch.randint(len(data.labels), (size,), generator=generator)
         yield Batch(data.inputs[drawn], data.labels[drawn])
+
+
+@lru_cache(maxsize=1)  # a copy of all digits takes as long as the rest of a batch
+@torch.inference_mode(False)  # what is kept must also serve a caller who trains
+def training_digits() -> Batch:
+    """The digits that are not held out; one object for all callers, not to be changed."""
+    data = digits()
+    return Batch(data.inputs[:-HELD_OUT], data.labels[:-HELD_OUT])
 
 
 def train_on(

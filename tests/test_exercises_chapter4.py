@@ -227,7 +227,10 @@ def test_a_mean_s_numbers_are_those_that_move_it():
 def test_the_way_back_is_that_of_finite_differences_and_perpendicular_to_1_and_y():
     x, gradient = normal(3, 6), normal(3, 6, seed=1)
     found = CHECKERS["4.5"].truth(x, gradient)
-    loss = lambda x: (gradient * standardized(x, 1, 0.0)).sum()  # noqa: E731
+
+    def loss(x):
+        return (gradient * standardized(x, 1, 0.0)).sum()
+
     for i, j in itertools.product(range(3), range(6)):
         step = torch.zeros(3, 6, dtype=torch.float64)
         step[i, j] = 1e-6

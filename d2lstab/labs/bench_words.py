@@ -8,7 +8,7 @@ from torch import Tensor
 
 from d2lstab.diagnosis import diagnose
 from d2lstab.normalization.bench import WIDTH, Bench, BenchSpec, BenchStep
-from d2lstab.normalization.named import NORMS
+from d2lstab.normalization.named import GROUPS, NORMS
 
 _COLORS = {"erased": "dead", "refused": "exploding"}
 """Of the verdict, where no diagnosis gives its colour."""
@@ -18,7 +18,8 @@ _SHARES = {
     "batch": "Batch norm: each unit has one μ and one σ, shared by the {size} of the batch",
     "layer": "Layer norm: each example has one μ and one σ, shared by its {width} units",
     "rms": "RMS norm: each example has one root mean square, shared by its {width} units; no μ",
-    "group": "Group norm: each example has 8 μ and 8 σ, each shared by 8 of its {width} units",
+    "group": f"Group norm: each example has {GROUPS} μ and {GROUPS} σ, each shared by "
+    f"{WIDTH // GROUPS} of its {WIDTH} units",
     "instance": "Instance norm: each number of a vector has a μ of its own, x − μ = 0, and nothing "
     "is left of it",
     "weight": "Weight norm: each unit's weights have a length of its own, 1 at first, whatever was "

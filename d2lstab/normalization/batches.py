@@ -1,17 +1,16 @@
 """Batches by size and composition, and what their statistics have to do with the running ones."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from d2lstab import checks
-from d2lstab.datasets import Batch, digits
+from d2lstab.datasets import Batch
 from d2lstab.modes import evaluating
 from d2lstab.normalization.layers import BatchNorm
-from d2lstab.training import HELD_OUT
+from d2lstab.training import training_digits
 
 CLASSES = 10
 
@@ -31,10 +30,9 @@ def batch_of(size: int, composition: float = 0.0, label: int = 0, seed: int = 0)
     tensor([7, 7, 7, 7])
     """
     size = checks.integer("size", size, 1)
-    if checks.real("composition", composition, 0) > 1:
-        raise ValueError(f"composition must be a share from 0 to 1; got {composition!r}.")
+    composition = checks.share("composition", composition)
     label = checks.integer("label", label, 0, CLASSES - 1)
-    data = _training_digits()
+    data = training_digits()
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(len(data.labels), (size,), generator=generator, device="cpu")
     of_class = (data.labels == label).nonzero().flatten()
@@ -42,13 +40,6 @@ def batch_of(size: int, composition: float = 0.0, label: int = 0, seed: int = 0)
     pick = torch.randint(len(of_class), (same,), generator=generator, device="cpu")
     drawn[:same] = of_class[pick]
     return Batch(data.inputs[drawn], data.labels[drawn])
-
-
-@lru_cache(maxsize=1)  # a copy of all digits takes as long as the rest of a batch
-@torch.inference_mode(False)
-def _training_digits() -> Batch:
-    data = digits()
-    return Batch(data.inputs[:-HELD_OUT], data.labels[:-HELD_OUT])
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from d2lstab.datasets import Batch
 from d2lstab.modes import evaluating
 from d2lstab.networks import NetworkSpec, build
 from d2lstab.normalization.batches import CLASSES, batch_of, mismatches
+from d2lstab.normalization.rates import hidden_weights
 from d2lstab.signal import SignalProfile, measure
 from d2lstab.training import accuracy, share_right, train_on
 
@@ -77,13 +78,11 @@ class BenchSpec:
         checks.choice("activation", self.activation, SCHEMES)
         as_python = {
             "batch_size": checks.integer("batch_size", self.batch_size, 1, LARGEST_BATCH),
-            "composition": checks.real("composition", self.composition, 0),
+            "composition": checks.share("composition", self.composition),
             "weight_scale": checks.real("weight_scale", self.weight_scale, above=0),
             "depth": checks.integer("depth", self.depth, 1, 50),
             "seed": checks.integer("seed", self.seed, 0, 2**32 - 1),
         }
-        if self.composition > 1:
-            raise ValueError(f"composition must be a share from 0 to 1; got {self.composition!r}.")
         for field, value in as_python.items():
             object.__setattr__(self, field, value)
         _ = self.network  # checks the rest
@@ -100,9 +99,8 @@ class BenchSpec:
     def build(self) -> nn.Sequential:
         """Build the network, with its hidden weights multiplied by λ, in train mode."""
         network = build(self.network)
-        *hidden, _ = (part for part in network.modules() if isinstance(part, nn.Linear))
         with torch.no_grad():
-            torch._foreach_mul_([linear.weight for linear in hidden], self.weight_scale)
+            torch._foreach_mul_(hidden_weights(network), self.weight_scale)
         return network
 
     def batch(self, number: int = 0) -> Batch:

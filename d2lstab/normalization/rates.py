@@ -7,7 +7,7 @@ weight decay κ.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from d2lstab import checks
-from d2lstab.datasets import digits
 from d2lstab.networks import NetworkSpec, build
-from d2lstab.training import HELD_OUT
+from d2lstab.training import batches
 
 NEGLIGIBLE = 1e-30
 """In place of a norm's eps, which would break the invariance; PyTorch's batch norm refuses 0."""
@@ -117,10 +116,9 @@ def descend(
     rates = [checks.real("learning_rate", rate, above=0) for rate in rates]
     hidden = hidden_weights(network)
     rest = [p for p in network.parameters() if all(p is not weight for weight in hidden)]
-    losses, rows = [], []
-    batches = _batches(steps, batch_size, seed, hidden[0].device)
-    for rate, (inputs, labels) in zip(rates, batches, strict=True):
-        loss = F.cross_entropy(network(inputs), labels)
+    losses, rows, device = [], [], hidden[0].device
+    for rate, batch in zip(rates, batches(steps, batch_size, seed), strict=True):
+        loss = F.cross_entropy(network(batch.inputs.to(hidden[0])), batch.labels.to(device))
         gradients = torch.autograd.grad(loss, [*hidden, *rest])
         losses.append(loss.detach())
         rows.append(_row(hidden, gradients))
@@ -137,16 +135,6 @@ def descend(
         gradient_norm=gradient_norm,
         cosine=product / (weight_norm * gradient_norm),
     )
-
-
-def _batches(
-    steps: int, size: int, seed: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    data, generator = digits(), torch.Generator().manual_seed(seed)
-    inputs, labels = data.inputs[:-HELD_OUT].double(), data.labels[:-HELD_OUT]
-    for _ in range(steps):
-        batch = torch.randint(len(inputs), (size,), generator=generator)
-        yield inputs[batch].to(device), labels[batch].to(device)
 
 
 @torch.no_grad()
