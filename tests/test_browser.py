@@ -3,11 +3,13 @@
 import io
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from browser import browser, find_browser, jupyterlab, open_notebook
+from browser import browser, end, find_browser, jupyterlab, open_notebook
 from PIL import Image
 
 from benchmarks.browser import PAGE, Lane
@@ -129,6 +131,15 @@ def assert_log_is_clean(server):
     log = server.log.read_text()
     errors = [line for line in log.splitlines() if "[E " in line or "ERROR" in line]
     assert not errors and "Traceback" not in log, log
+
+
+def test_a_server_that_does_not_stop_by_itself_is_killed():
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True)"
+    command = [sys.executable, "-c", f"{deaf}; time.sleep(60)"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        end(process, seconds=0.2)
+        assert process.returncode == -9
 
 
 def test_sliders_a_menu_and_a_button_change_the_picture(chromium, server):

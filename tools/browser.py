@@ -100,8 +100,21 @@ def jupyterlab(root, dark=False):
             _wait_until_up(process, server)
             yield server
         finally:
-            process.terminate()
-            process.wait(30)
+            end(process)
+
+
+def end(process, seconds=30):
+    """End a process, by force where it does not end by itself.
+
+    A server waits for its kernels, and on a busy machine they take their time. They see that it is
+    gone and end too.
+    """
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_until_up(process, server, seconds=60):
