@@ -232,6 +232,7 @@ def _remedies(kind: str, spec: NetworkSpec | None) -> tuple[Remedy, ...]:
         return _GENERAL[kind]
     if spec.activation == "hard_step":
         relu = dict(activation="relu", init="he", gain=1.0, bias_std=0.0, dropout=0.0)
+        relu["max_norm"] = None
         wide = spec.depth <= DEPTH_PER_WIDTH * spec.width
         relu |= dict(norm=None, residual=False) if wide else dict(norm="layer", residual=True)
         text = "relu with init he" + ("" if wide else ", residual connections and layer norm")
@@ -240,9 +241,9 @@ def _remedies(kind: str, spec: NetworkSpec | None) -> tuple[Remedy, ...]:
     scheme = _MATCHED.get(spec.activation)
     plain = not (spec.residual or spec.norm or spec.dropout)
     if scheme and plain and spec.depth <= DEPTH_PER_WIDTH * spec.width:
-        start = dict(init=scheme, gain=1.0, bias_std=0.0)
+        start = dict(init=scheme, gain=1.0, bias_std=0.0, max_norm=None)
         remedies.append(Remedy(f"init {scheme} with gain 1 and bias 0", _pairs(start)))
-    robust = dict(residual=True, norm="layer", gain=1.0, bias_std=0.0)
+    robust = dict(residual=True, norm="layer", gain=1.0, bias_std=0.0, max_norm=None)
     if spec.init in ("book", "constant"):
         robust["init"] = "normal"
     text = "residual connections and layer norm, with gain 1 and bias 0"

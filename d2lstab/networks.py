@@ -14,6 +14,7 @@ from d2lstab.initialization import BIAS_SEED, INITIALIZATIONS
 from d2lstab.normalization.named import NORMS
 from d2lstab.normalization.weights import WeightNorm
 from d2lstab.pytorch_code import pytorch_code
+from d2lstab.regularization.constraints import limit_rows
 
 NORM_PLACES = ("before", "after", "pre", "post")
 """All names of `NetworkSpec.norm_place`."""
@@ -52,6 +53,8 @@ class NetworkSpec:
     residual : whether each hidden layer after the first is ``x + layer(x)``.
     dropout : probability of dropping an activation, 0 ≤ p < 1.
     seed : fixes weights and biases, 0 ≤ seed < 2³².
+    max_norm : None, or c > 0: the weights into a hidden unit that are longer than c are scaled to
+        it. The training of the labs holds them there.
 
     Raises TypeError for a value of the wrong type and ValueError for one out of range or a name
     that does not exist; the message names the field, what it needs, what came, and for a name
@@ -77,6 +80,7 @@ class NetworkSpec:
     dropout: float = 0.0
     seed: int = 0
     norm_place: str = "before"
+    max_norm: float | None = None
 
     def __post_init__(self):
         if type(self.residual) is not bool:
@@ -94,6 +98,8 @@ class NetworkSpec:
             "dropout": checks.real("dropout", self.dropout, 0, 1),
             "seed": checks.integer("seed", self.seed, 0, 2**32 - 1),
         }
+        if self.max_norm is not None:
+            as_python["max_norm"] = checks.real("max_norm", self.max_norm, above=0)
         for field, value in as_python.items():
             object.__setattr__(self, field, value)
 
@@ -165,10 +171,10 @@ def _draw(spec: NetworkSpec, n_features: int, n_classes: int) -> tuple[list[Tens
     """Weights and biases of the hidden layers in order and of the output layer at the end."""
     unit = _unit_draws(spec.init, spec.width, spec.seed, n_features, n_classes)
     weights, biases = unit.take(spec.depth)
-    return (
-        list(torch._foreach_mul(weights, spec.gain)),
-        list(torch._foreach_mul(biases, spec.bias_std)),
-    )
+    weights = list(torch._foreach_mul(weights, spec.gain))
+    if spec.max_norm is not None:
+        weights[:-1] = [limit_rows(weight, spec.max_norm) for weight in weights[:-1]]
+    return weights, list(torch._foreach_mul(biases, spec.bias_std))
 
 
 _DRAWING = threading.Lock()  # two labs of one seed may want more layers at the same time

@@ -53,8 +53,10 @@ class MeanField:
         spec = self.spec
         if spec.norm or spec.residual or spec.dropout or spec.init == "constant":
             return None
-        unit = INITIALIZATIONS[spec.init].weight_std(spec.width)
-        return phase(spec.activation, unit * spec.gain, spec.bias_std)
+        weight_std = INITIALIZATIONS[spec.init].weight_std(spec.width) * spec.gain
+        if spec.max_norm is not None:
+            weight_std = min(weight_std, spec.max_norm)
+        return phase(spec.activation, weight_std, spec.bias_std)
 
     @property
     def trainable_depth(self) -> float | None:

@@ -127,6 +127,8 @@ class Propagation:
         unit = np.full(spec.depth + 1, std(n, n))
         unit[0], unit[-1] = std(batch.features, n), std(n, N_CLASSES)
         self.factor = ins * (unit * spec.gain) ** 2
+        if spec.max_norm is not None:  # in a wide layer every row is about as long
+            self.factor[:-1] = np.minimum(self.factor[:-1], spec.max_norm**2)
         self.keep = 1 / (1 - spec.dropout)
         self.bias = spec.bias_std * spec.bias_std
         weights = batch.weights.sum(0)

@@ -45,9 +45,18 @@ def pytorch_code(spec: NetworkSpec, place: str, n_features: int, n_classes: int)
         f"        weight.mul_({spec.gain!r})",
         "        nn.init.normal_(bias, generator=bias_generator)",
         f"        bias.mul_({spec.bias_std!r})",
+        *(_limit(spec.max_norm) if spec.max_norm is not None else []),
         "",
     ]
     return "\n".join(parts)
+
+
+def _limit(max_norm: float) -> list[str]:
+    return [
+        "    for linear in hidden_layers:",
+        "        lengths = linear.weight.norm(dim=1, keepdim=True, dtype=torch.float64)",
+        f"        linear.weight.mul_(({max_norm!r} / lengths).clamp(max=1).float())",
+    ]
 
 
 def _hidden(spec: NetworkSpec, place: str) -> list[str]:

@@ -20,4 +20,5 @@ specs = st.builds(
     dropout=st.floats(0, 0.99),
     seed=st.integers(0, 2**32 - 1),
     norm_place=st.sampled_from(NORM_PLACES),
+    max_norm=st.none() | st.floats(1e-3, 100),
 )

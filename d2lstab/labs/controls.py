@@ -1,5 +1,6 @@
 """The labs' controls: sliders over numbers that code may set to any value, and their layout."""
 
+import math
 from collections.abc import Iterable
 
 import ipywidgets as widgets
@@ -12,7 +13,8 @@ class NumberSlider(widgets.SelectionSlider):
     it back, late: setting 2 on a log slider of step 0.02 ended at 1.995, and undid what code had
     set since. This one sends places in its list, never numbers.
 
-    numbers : the stops. value : where it starts; becomes a stop if it is none.
+    numbers : the stops; infinity, for a limit, is shown as "none". value : where it starts;
+        becomes a stop if it is none.
     """
 
     def __init__(self, numbers: Iterable[float], value: float, **options):
@@ -39,7 +41,7 @@ class NumberSlider(widgets.SelectionSlider):
 
 
 def _options(stops: set[float]) -> list[tuple[str, float]]:
-    labels = {stop: f"{stop:.4g}" for stop in stops}
+    labels = {stop: "none" if stop == math.inf else f"{stop:.4g}" for stop in stops}
     same = len(set(labels.values())) < len(stops)
     return [(repr(stop) if same else labels[stop], stop) for stop in sorted(stops)]
 

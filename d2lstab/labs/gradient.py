@@ -1,6 +1,7 @@
 """The gradient lab: turn the knobs of a network, see its real gradients."""
 
 import html
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
@@ -20,6 +21,7 @@ from d2lstab.labs.words import theory_html, verdict_html
 from d2lstab.networks import NORM_PLACES, NetworkSpec, build
 from d2lstab.normalization.named import NORMS
 from d2lstab.prediction import MeanField, predict
+from d2lstab.regularization.constraints import limit_hidden_norms
 from d2lstab.signal import SignalProfile, measure
 from d2lstab.training import accuracy, train
 
@@ -81,10 +83,14 @@ class GradientLab(TrainingLab):
         return widgets.HBox(row, layout={"flex_flow": "row wrap"})
 
     def to_spec(self, values: dict[str, object]) -> NetworkSpec:
-        return NetworkSpec(**{**values, "norm": values["norm"] or None})
+        limit = values["max_norm"]
+        limit = None if limit == math.inf else limit
+        return NetworkSpec(**{**values, "norm": values["norm"] or None, "max_norm": limit})
 
     def to_values(self, spec: NetworkSpec) -> dict[str, object]:
-        return {**asdict(spec), "norm": spec.norm or ""}  # a menu cannot hold None
+        # a menu or a slider cannot hold None
+        limit = math.inf if spec.max_norm is None else spec.max_norm
+        return {**asdict(spec), "norm": spec.norm or "", "max_norm": limit}
 
     def show(self, values: dict[str, object]) -> str:
         self.stop()
@@ -144,9 +150,11 @@ class GradientLab(TrainingLab):
     def training(self, steps: int) -> Iterator[Callable[[], object]]:
         if self.network is None:
             self.network, self.theory = build(self.spec), None  # theory ends where training begins
-        network, losses = self.network, []
+        network, limit, losses = self.network, self.spec.max_norm, []
         paint = partial(self._paint_trained, network, self.spec, losses)
         for step in train(network, steps, self.learning_rate.value):
+            if limit is not None:
+                limit_hidden_norms(network, limit)
             losses.append(step.loss)
             yield paint
 
@@ -173,4 +181,5 @@ def _controls() -> dict[str, widgets.Widget]:
         "residual": widgets.Checkbox(),
         "seed": widgets.BoundedIntText(min=0, max=2**32 - 1),
         "dropout": NumberSlider(steps(0, 0.95, 0.05), 0),
+        "max_norm": NumberSlider([*FACTORS, math.inf], math.inf),
     }
