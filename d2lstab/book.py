@@ -10,6 +10,9 @@ this module imports it, with pandas and matplotlib's pyplot, so nothing else in 
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 
 import torch
 
@@ -45,15 +48,47 @@ def import_torchvision():
     return importlib.import_module("torchvision")
 
 
+class _Later(ModuleType):
+    """Stands for a module of torchvision, and imports it when something of it is asked for.
+
+    It takes as long to import as all the rest of d2l, and a plot needs nothing of it.
+    """
+
+    def __getattr__(self, name: str):
+        if sys.modules.get(self.__name__) is self:  # d2l is being imported
+            raise AttributeError(name)
+        with _explained():
+            import_torchvision()
+            module = importlib.import_module(self.__name__)
+        return getattr(module, name)
+
+
 def import_book():
-    """Return the module ``d2l.torch``.
+    """Return the module ``d2l.torch``; it imports torchvision where something of it is used.
 
     Raises ImportError with the command that mends it where d2l, or something that it needs, is
     missing or does not fit the rest.
     """
+    stand_ins = {}
+    if "torchvision" not in sys.modules:
+        stand_ins = {name: _Later(name) for name in ("torchvision", "torchvision.transforms")}
+        stand_ins["torchvision"].transforms = stand_ins["torchvision.transforms"]
+        sys.modules.update(stand_ins)
     try:
-        import_torchvision()
-        book = importlib.import_module("d2l.torch")
+        with _explained():
+            book = importlib.import_module("d2l.torch")
+    finally:
+        for name in stand_ins:
+            sys.modules.pop(name, None)
+    book.use_svg_display = use_png_display
+    return book
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say the command that mends what an import misses."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         missing = (error.name or "d2l").split(".")[0]
         package = {"PIL": "pillow"}.get(missing, missing)
@@ -69,8 +104,6 @@ def import_book():
             "its packages do not fit each other; run: "
             f"python -m pip install --upgrade {together}"
         ) from error
-    book.use_svg_display = use_png_display
-    return book
 
 
 def use_png_display():

@@ -5,6 +5,7 @@ import random
 import re
 import sys
 import warnings
+from types import SimpleNamespace
 
 import matplotlib
 import nbformat
@@ -163,11 +164,37 @@ def test_a_torchvision_made_for_cuda_gets_the_two_schemas_and_is_imported_again(
     assert "torchvision.half_imported" not in sys.modules
 
 
-def test_another_error_of_torchvision_is_not_hidden(importer, fragments):
+@pytest.fixture
+def without_torchvision(monkeypatch):
+    """The book, imported where nothing has imported torchvision yet."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "d2l.torch")
+    return book.import_book()
+
+
+def test_torchvision_is_imported_when_it_is_used(without_torchvision, monkeypatch):
+    assert not [name for name in sys.modules if name.startswith("torchvision")]
+    asked = []
+    monkeypatch.setattr(book, "import_torchvision", lambda: asked.append(1))
+    real = {"torchvision": "io", "torchvision.transforms": "ToTensor"}
+    for name, attribute in real.items():
+        monkeypatch.setattr(importlib, "import_module", lambda n: SimpleNamespace(io=n, ToTensor=n))
+        stand_in = getattr(without_torchvision, name.split(".")[-1])
+        assert getattr(stand_in, attribute) == name
+    assert len(asked) == 2 and not hasattr(without_torchvision.transforms, "Resize")
+
+
+def test_another_error_of_torchvision_is_not_hidden(without_torchvision, importer, fragments):
     importer(torchvision=[RuntimeError("compiled with different CUDA major versions")])
     with pytest.raises(ImportError, match=r"CUDA major.*pip install --upgrade .*torch torchvision"):
-        book.import_book()
+        _ = without_torchvision.transforms.ToTensor
     assert fragments == []
+
+
+def test_the_books_data_are_read_through_torchvision():
+    to_tensor = d2l.transforms.ToTensor()
+    assert to_tensor(np.full((2, 3, 1), 255, dtype=np.uint8)).tolist() == [[[1.0] * 3] * 2]
 
 
 @pytest.mark.parametrize(

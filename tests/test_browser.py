@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browser import browser, end, find_browser, jupyterlab, open_notebook
+from browser import browser, end_process, find_browser, jupyterlab, open_notebook
 from PIL import Image
 
 from benchmarks.browser import PAGE, Lane
@@ -138,7 +138,7 @@ def test_a_server_that_does_not_stop_by_itself_is_killed():
     command = [sys.executable, "-c", f"{deaf}; time.sleep(60)"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
-        end(process, seconds=0.2)
+        end_process(process, seconds=0.2)
         assert process.returncode == -9
 
 
@@ -326,6 +326,7 @@ def test_the_other_sliders_of_the_gradient_lab_go_to_both_their_ends(lab):
         assert ends_of(lab, label) == ends
         assert lab.picture(PICTURE) not in seen
         seen.append(lab.picture(PICTURE))
+    assert ends_of(lab, "max norm") == ["0.1", "none"]
     moved(lab, lambda: lab.click("reset"))
     seed = lab.control("seed").locator("input")
     moved(lab, lambda: (seed.fill("99999999999"), seed.press("Enter")))

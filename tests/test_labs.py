@@ -69,7 +69,7 @@ def test_a_lab_shows_its_specification_at_once(lab):
     ("field", "value"),
     [
         ("depth", 9), ("width", 33), ("activation", "tanh"), ("init", "xavier"), ("gain", 2.0),
-        ("bias_std", 0.5), ("residual", True), ("dropout", 0.5), ("seed", 7),
+        ("bias_std", 0.5), ("residual", True), ("dropout", 0.5), ("seed", 7), ("max_norm", 0.3),
         *(("norm", norm) for norm in NORMS),
     ],
 )  # fmt: skip
@@ -298,6 +298,17 @@ def test_training_can_be_started_again_at_once_after_a_move(lab):
     assert lab.progress.value == 100
     assert "After 100 steps" in lab.verdict_line.value
     assert (lab.buttons["train"].disabled, lab.buttons["stop"].disabled) == (False, True)
+
+
+def test_training_holds_the_rows_of_the_hidden_weights_at_the_limit(lab):
+    lab.set(max_norm=0.5, init="he", gain=2.0)
+    lab.learning_rate.place(0.1)
+    lab.train(20)
+    *hidden, output = (m for m in lab.network if isinstance(m, torch.nn.Linear))
+    for linear in hidden:
+        lengths = linear.weight.norm(dim=1)
+        assert lengths.max().item() == pytest.approx(0.5, rel=1e-5)
+    assert output.weight.norm(dim=1).max() > 0.6
 
 
 def test_training_that_diverges_is_shown_and_not_hidden(lab):

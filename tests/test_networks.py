@@ -138,6 +138,18 @@ def test_dropout_drops_the_given_share_of_the_activations():
     assert dropped == pytest.approx(0.3, abs=5 * math.sqrt(0.3 * 0.7 / 4000))
 
 
+def test_max_norm_shortens_what_comes_into_each_hidden_unit_and_nothing_else():
+    spec = NetworkSpec(depth=3, width=30, init="normal", bias_std=1.0)
+    free, limited = (build(s) for s in (spec, dataclasses.replace(spec, max_norm=1.0)))
+    lengths = [linear.weight.norm(dim=1) for linear in linears(free)]
+    assert all((0 < (length > 1).sum() < 30) for length in lengths[:-1])  # some, not all
+    for before, after in zip(linears(free)[:-1], linears(limited)[:-1], strict=True):
+        expected = torch.renorm(before.weight, 2, 0, 1.0)
+        torch.testing.assert_close(after.weight, expected, atol=1e-6, rtol=0)
+        assert torch.equal(before.bias, after.bias)
+    assert torch.equal(linears(free)[-1].weight, linears(limited)[-1].weight)
+
+
 @pytest.mark.parametrize("init", INITIALIZATIONS)
 def test_gain_multiplies_the_weights_and_bias_std_the_biases(init):
     one, other = (
@@ -249,7 +261,7 @@ def test_the_printed_code_builds_the_same_network_weight_for_weight(activation, 
         gain, bias_std = [(1.0, 0.0), (1.23456789, 0.7654321), (1e-12, 1e-3)][number % 3]
         spec = NetworkSpec(
             depth, 6, activation, init, gain, bias_std, norm, residual, dropout, number,
-            NORM_PLACES[number // 9 % 4],
+            NORM_PLACES[number // 9 % 4], [None, 0.3, 1.1][number // 2 % 3],
         )  # fmt: skip
         ours, theirs = build(spec), run(spec.to_pytorch())
         assert list(ours.state_dict()) == list(theirs.state_dict())
@@ -351,6 +363,14 @@ def test_a_field_that_is_no_number_or_no_finite_one_is_named(field):
 def test_dropout_is_under_one(value):
     assert "< 1" in error_of(ValueError, dropout=value)
     assert NetworkSpec(dropout=math.nextafter(1, 0)).dropout < 1
+
+
+def test_max_norm_is_none_or_over_zero():
+    for value in (0, -1.0, math.nan, math.inf):
+        assert "max_norm must be a finite number > 0" in error_of(ValueError, max_norm=value)
+    for value in ("1", True, [1.0]):
+        assert "max_norm must be a finite number > 0" in error_of(TypeError, max_norm=value)
+    assert NetworkSpec(max_norm=np.float32(2)) == NetworkSpec(max_norm=2)
 
 
 @pytest.mark.parametrize("field", NAMES)

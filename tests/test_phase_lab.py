@@ -216,6 +216,13 @@ def test_the_point_of_a_network_that_is_not_plain_is_empty(lab, change):
     assert lab._phase_figure.point.get_markerfacecolor() == "white"
 
 
+def test_the_point_of_a_network_with_a_limit_stands_at_the_limit(lab):
+    lab.set(init="normal", gain=2.0, max_norm=1.5)
+    assert lab.theory.phase.weight_std == 1.5
+    (x,) = lab._phase_figure.point.get_xdata()
+    assert x == pytest.approx(2.25)
+
+
 def test_the_correlations_are_measured_and_predicted(lab):
     def expected():
         return correlations(build(lab.spec), digits(128).inputs)

@@ -56,6 +56,8 @@ def test_every_initialization_has_its_own_variance_in_every_layer(init):
     [
         (dict(dropout=0.3), 1.15),
         (dict(dropout=0.3, residual=True), 1.15),
+        (dict(gain=3.0, max_norm=1.2), 1.15),
+        (dict(init="normal", max_norm=1.2), 1.15),
         (dict(residual=True), 1.15),
         (dict(residual=True, norm="layer", activation="relu"), 1.15),
         (dict(norm="layer"), 1.15),

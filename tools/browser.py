@@ -100,10 +100,10 @@ def jupyterlab(root, dark=False):
             _wait_until_up(process, server)
             yield server
         finally:
-            end(process)
+            end_process(process)
 
 
-def end(process, seconds=30):
+def end_process(process, seconds=30):
     """End a process, by force where it does not end by itself.
 
     A server waits for its kernels, and on a busy machine they take their time. They see that it is

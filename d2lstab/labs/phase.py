@@ -113,7 +113,7 @@ class PhaseLab(GradientLab):
             self.diagram = shown = phase_diagram(spec.activation)
         except ValueError as error:  # hard_step
             self.diagram, shown = None, str(error).replace(": ", ":\n", 1)
-        weight_std = unit * spec.gain if unit else None
+        weight_std = min(unit * spec.gain, spec.max_norm or math.inf) if unit else None
         background = self._phase_figure.update(
             shown, weight_std, spec.bias_std, self.correlation, self.theory, plain
         )
