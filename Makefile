@@ -11,6 +11,8 @@ SET ?= pinned
 ifeq ($(SET),pinned)
 VENV := .venv
 REQUIREMENTS := requirements.txt
+# The solutions are run, and graded, as a submission that is right (tests/test_teacher.py).
+TESTS := --ignore-glob=*/solutions/*
 else ifeq ($(SET),modern)
 VENV := .venv-modern
 REQUIREMENTS := requirements-modern.txt
