@@ -23,7 +23,8 @@ LEFT_OUT := exercises \
 	8-train-without-gradients 1-break-the-symmetry 2-keep-the-variance 3-aim-for-isometry \
 	5-train-ten-thousand-layers 6-start-blocks-at-zero 2-weight-what-you-have 3-count-the-flu \
 	4-notice-the-shift 5-follow-the-concept 2-normalize-the-weights 4-scale-the-weights \
-	5-go-deep 6-test-the-story
+	5-go-deep 6-test-the-story 2-decay-the-weights 3-drop-units 4-perturb-the-inputs \
+	6-limit-the-weights 7-control-the-step
 TESTS := -m "not once" $(patsubst %,--ignore-glob=*/%.ipynb,$(LEFT_OUT))
 else
 $(error SET is pinned or modern, not '$(SET)')

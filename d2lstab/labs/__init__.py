@@ -5,9 +5,19 @@ scikit-learn, whose import takes a second that the other labs should not wait fo
 """
 
 from d2lstab.labs.chain import ChainLab
+from d2lstab.labs.cliff import CliffLab
 from d2lstab.labs.gradient import GradientLab
 from d2lstab.labs.normalization import NormalizationLab
 from d2lstab.labs.phase import PhaseLab
 from d2lstab.labs.recurrent import RecurrentLab
+from d2lstab.labs.regularization import RegularizationLab
 
-__all__ = ["ChainLab", "GradientLab", "NormalizationLab", "PhaseLab", "RecurrentLab"]
+__all__ = [
+    "ChainLab",
+    "CliffLab",
+    "GradientLab",
+    "NormalizationLab",
+    "PhaseLab",
+    "RecurrentLab",
+    "RegularizationLab",
+]

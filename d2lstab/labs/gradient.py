@@ -16,6 +16,7 @@ from d2lstab.figures.signal import SignalFigure
 from d2lstab.initialization import INITIALIZATIONS
 from d2lstab.labs.controls import FACTORS, NumberSlider, grid, steps
 from d2lstab.labs.picture import LivePicture
+from d2lstab.labs.pins import Pins
 from d2lstab.labs.training import TrainingLab
 from d2lstab.labs.words import theory_html, verdict_html
 from d2lstab.networks import NORM_PLACES, NetworkSpec, build
@@ -26,7 +27,7 @@ from d2lstab.signal import SignalProfile, measure
 from d2lstab.training import accuracy, train
 
 
-class GradientLab(TrainingLab):
+class GradientLab(Pins, TrainingLab):
     """Sliders for a `NetworkSpec`; every tick builds the network and backpropagates for real.
 
     spec : where the lab starts, and where "reset" goes back to.
@@ -50,7 +51,6 @@ class GradientLab(TrainingLab):
         self.profile: SignalProfile
         self.verdict: Verdict
         self.theory: MeanField | None = None
-        self.pinned: SignalProfile | None = None
         self._figure = SignalFigure(Figure(figsize=(11.04, 3.4), dpi=100))
         picture = LivePicture(self._figure.figure, self._figure.moving)
         controls = _controls()
@@ -69,7 +69,7 @@ class GradientLab(TrainingLab):
 
     def _buttons(self) -> widgets.HBox:
         self.buttons = {
-            "pin": self.button("pin", "keep these curves, dashed, to compare", self._toggle_pin),
+            "pin": self.make_pin_button("these curves"),
             "reset": self.button("reset", "back to where the lab started", self.reset),
             "seed": self.button("new seed", "draw other weights", self.new_seed),
             "train": self.train_button,
@@ -114,20 +114,11 @@ class GradientLab(TrainingLab):
         self.theory = predict(self.spec) if self.theory_box.value else None
         self.verdict_line.value = self._paint(self.profile)
 
-    def pin(self) -> None:
-        """Keep the curves shown, dashed, behind whatever comes next."""
-        self.pinned = self.profile
-        self.buttons["pin"].description = "unpin"
-        self._paint(self.profile)
+    def to_pin(self) -> SignalProfile:
+        return self.profile
 
-    def unpin(self) -> None:
-        """Forget the pinned curves."""
-        self.pinned = None
-        self.buttons["pin"].description = "pin"
+    def repaint(self) -> None:
         self._paint(self.profile)
-
-    def _toggle_pin(self) -> None:
-        self.unpin() if self.pinned else self.pin()
 
     @property
     def code(self) -> str:

@@ -12,6 +12,7 @@ from d2lstab.figures.normalization import BenchFigure
 from d2lstab.labs.bench_words import bench_html
 from d2lstab.labs.controls import FACTORS, NumberSlider, grid, steps
 from d2lstab.labs.picture import LivePicture
+from d2lstab.labs.pins import Pins
 from d2lstab.labs.training import TrainingLab
 from d2lstab.networks import NORM_PLACES
 from d2lstab.normalization.bench import (
@@ -28,7 +29,7 @@ from d2lstab.normalization.named import NORMS
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
-class NormalizationLab(TrainingLab):
+class NormalizationLab(Pins, TrainingLab):
     """Sliders for a `BenchSpec`; every tick runs its batch forward and backward for real.
 
     spec : where the lab starts, and where "reset" goes back to.
@@ -55,7 +56,6 @@ class NormalizationLab(TrainingLab):
         self.network: nn.Module | None = None  # where it has been trained,
         self._before: tuple | None = None  # and of what it was built
         self.steps: list[BenchStep] = []
-        self.pinned: Tensor | None = None
         self._figure = BenchFigure(Figure(figsize=(11.04, 3.6), dpi=100))
         picture = LivePicture(self._figure.figure, self._figure.moving)
         controls = _controls()
@@ -66,9 +66,8 @@ class NormalizationLab(TrainingLab):
         self.add_class("d2lstab-three-lines")
 
     def _buttons(self) -> widgets.HBox:
-        pin = self.button("pin", "keep these gradient norms, dashed, to compare", self._toggle_pin)
         self.buttons = {
-            "pin": pin,
+            "pin": self.make_pin_button("these gradient norms"),
             "reset": self.button("reset", "back to where the lab started", self.reset),
             "seed": self.button("new seed", "draw other weights and batches", self.new_seed),
             "train": self.train_button,
@@ -106,21 +105,11 @@ class NormalizationLab(TrainingLab):
             self.picture.paint(background=self._figure.update(bench, at_one, self.pinned, done))
             return bench_html(bench, at_one, done)
 
-    def pin(self) -> None:
-        """Keep the gradient norms shown, dashed, behind whatever comes next."""
-        if self.bench.profile is not None:
-            self.pinned = self.bench.profile.weight_gradient_norm
-            self.buttons["pin"].description = "unpin"
-            self._paint(self.bench, self.steps)
+    def to_pin(self) -> Tensor | None:
+        return None if self.bench.refusal else self.bench.profile.weight_gradient_norm
 
-    def unpin(self) -> None:
-        """Forget the pinned gradient norms."""
-        self.pinned = None
-        self.buttons["pin"].description = "pin"
+    def repaint(self) -> None:
         self._paint(self.bench, self.steps)
-
-    def _toggle_pin(self) -> None:
-        self.pin() if self.pinned is None else self.unpin()
 
     def training(self, steps: int) -> Iterator[Callable[[], object]]:
         if self.bench.refusal:

@@ -10,7 +10,7 @@ def drop(x: Tensor, p: float, generator: Generator | None = None) -> Tensor:
     """Return ``x``, any shape, with each entry 0 with probability ``p``, else divided by 1 − p.
 
     So the mean over masks is ``x``, and nothing has to be done in evaluation ("inverted" dropout;
-    Srivastava et al. 2014, section 10, and `torch.nn.Dropout`). 0 ≤ p ≤ 1; with p = 1 all are 0.
+    Srivastava et al. 2014, and `torch.nn.Dropout`). 0 ≤ p ≤ 1; with p = 1 all are 0.
     Masks are drawn from ``generator``, or from PyTorch's global state.
 
     >>> drop(torch.ones(6), 0.5, Generator().manual_seed(0))

@@ -17,9 +17,9 @@ from d2lstab import checks
 def ridge(inputs: Tensor, targets: Tensor, l2: float) -> Tensor:
     """Return the weights, (features,), that minimize the objective with l1 = 0, in closed form.
 
-    inputs : X, (n, features). targets : y, (n,). l2 : λ ≥ 0; with λ = 0 the shortest of all
-    solutions. In the singular vectors of X, with singular values d, least squares is multiplied by
-    `shrinkage` (Hastie, Tibshirani & Friedman 2009, equation 3.47).
+    inputs : X, (n, features). targets : y, (n,), the same type. l2 : λ ≥ 0; with λ = 0 the
+    shortest of all solutions. In the singular vectors of X, with singular values d, least squares
+    is multiplied by `shrinkage` (Hastie, Tibshirani & Friedman 2009, section 3.4.1).
 
     >>> x = torch.tensor([[1.0], [1.0]], dtype=torch.float64)
     >>> round(ridge(x, torch.tensor([2.0, 4.0], dtype=torch.float64), 0.5).item(), 12)
@@ -37,11 +37,15 @@ def ridge(inputs: Tensor, targets: Tensor, l2: float) -> Tensor:
 def shrinkage(singular_values: Tensor, l2: float, n: int) -> Tensor:
     """Return d² / (d² + n · l2), what ridge multiplies each direction of least squares by.
 
+    singular_values : d ≥ 0, any shape, of the n examples' inputs. l2 : ≥ 0. Where d is 0, so is
+    the factor.
+
     >>> shrinkage(torch.tensor([3.0, 1.0]), 0.25, n=4)
     tensor([0.9000, 0.5000])
     """
-    square = singular_values.square()
-    return torch.nan_to_num(square / (square + n * l2))
+    root = (n * checks.real("l2", l2, 0)) ** 0.5
+    ratio = root / singular_values  # not of the squares, which underflow first
+    return torch.nan_to_num(1 / (1 + ratio.square()))
 
 
 def soft_threshold(weights: Tensor, threshold: float) -> Tensor:
@@ -91,10 +95,17 @@ def lasso(inputs: Tensor, targets: Tensor, l1: float, l2: float = 0.0, steps: in
 
 
 def _check(inputs: Tensor, targets: Tensor) -> int:
-    """The number of examples; ValueError where the shapes do not fit."""
+    """The number of examples; an error where shape or type do not fit or a value is no number."""
     if inputs.ndim != 2 or targets.shape != inputs.shape[:1] or 0 in inputs.shape:
         raise ValueError(
             "inputs must have the shape (examples, features) and targets (examples,); got "
             f"{tuple(inputs.shape)} and {tuple(targets.shape)}."
         )
+    if not inputs.is_floating_point() or targets.dtype != inputs.dtype:
+        raise TypeError(
+            "inputs and targets must have the same floating-point type; got "
+            f"{inputs.dtype} and {targets.dtype}."
+        )
+    if not (inputs.isfinite().all() and targets.isfinite().all()):
+        raise ValueError("inputs and targets must be finite; some are infinite or no numbers.")
     return len(inputs)
