@@ -12,11 +12,13 @@ import torch.nn.functional as F
 from benchmarks.timing import compare, table
 from d2lstab import NetworkSpec, build, measure
 from d2lstab.datasets import digits
-from d2lstab.labs import GradientLab, NormalizationLab
+from d2lstab.labs import CliffLab, GradientLab, NormalizationLab, RegularizationLab
 from d2lstab.labs.shift import ShiftLab
+from d2lstab.regularization.fit import FitSpec
 from d2lstab.shift.trial import ShiftSpec, try_shift
 
 SPEC = NetworkSpec(depth=50, width=128, activation="tanh", init="xavier")
+NETWORK = FitSpec("network", dropout=0.2, clip=1.0)
 
 
 def pass_through_the_network() -> str:
@@ -88,21 +90,23 @@ def shift_lab() -> str:
     return table(title, timings, {"ShiftLab, from slider value to bytes": 0.25})
 
 
-def normalization_lab() -> str:
-    """The whole callback of the normalization lab, against that of the gradient lab."""
-    gradients, bench, scales = GradientLab(SPEC), NormalizationLab(), iter(range(10**9))
+def other_labs() -> str:
+    """The whole callbacks of other labs, against that of the gradient lab."""
+    gradients, bench, count = GradientLab(SPEC), NormalizationLab(), iter(range(10**9))
+    fit, network, cliff = RegularizationLab(), RegularizationLab(NETWORK), CliffLab()
 
     def tick() -> float:
-        return 1.05 + 0.05 * (next(scales) % 4)
+        return 1.05 + 0.05 * (next(count) % 4)
 
-    timings = compare(
-        {
-            "GradientLab, from slider value to bytes": lambda: gradients.set(gain=tick()),
-            "NormalizationLab, from slider value to bytes": lambda: bench.set(weight_scale=tick()),
-        }
-    )
-    title = "depth 8, width 64, batch norm, batches of 64, λ against 1"
-    return table(title, timings, {"NormalizationLab, from slider value to bytes": 0.6})
+    callbacks = {
+        "GradientLab, depth 50": lambda: gradients.set(gain=tick()),
+        "NormalizationLab, depth 8, λ against 1": lambda: bench.set(weight_scale=tick()),
+        "RegularizationLab, polynomial, 300 steps": lambda: fit.set(l2=0.01 * tick()),
+        "RegularizationLab, network, dropout, clip": lambda: network.set(l2=0.01 * tick()),
+        "CliffLab": lambda: cliff.set(learning_rate=0.1 * tick()),
+    }
+    limits = {name: 0.6 if name.startswith("Norm") else 1.0 for name in callbacks}
+    return table("from slider value to bytes", compare(callbacks), limits)
 
 
 def imports() -> str:
@@ -128,5 +132,5 @@ if __name__ == "__main__":
         torch.set_num_threads(threads)
         print(pass_through_the_network(), end="\n\n", flush=True)
     print(shift_lab(), end="\n\n", flush=True)
-    print(normalization_lab(), end="\n\n", flush=True)
+    print(other_labs(), end="\n\n", flush=True)
     print(imports())
