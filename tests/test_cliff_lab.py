@@ -1,20 +1,15 @@
 """The cliff lab and its numbers: descents as of `regularization.cliff`, shown as they are."""
 
 import dataclasses
-import gc
 import html
 import math
 import re
-import weakref
 
 import numpy as np
 import pytest
 import torch
 from hands import ends, picture
-from ipywidgets.widgets.widget import _instances
-from painted import drawn
 
-from d2lstab.figures.png import encode_png, palette_indices
 from d2lstab.labs import CliffLab
 from d2lstab.labs.cliff import turned
 from d2lstab.regularization.cliff import Step, descend, step, wall, wall_gradient
@@ -158,32 +153,3 @@ def test_the_words_give_lengths_angle_and_losses(lab):
     assert f"Clipped by value step 0.141, turned by {angle:.1f}°" in by_value
     lab.set(height=0.2)
     assert words(lab)[0].startswith("steady") and "nothing to clip" in words(lab)[1]
-
-
-def test_a_wrong_value_moves_nothing(lab):
-    before = picture(lab)
-    for wrong in (dict(bias=1.0), dict(weight=9.0)):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            lab.set(**wrong)
-    with pytest.raises(TypeError, match="spec must be a CliffSpec"):
-        CliffLab(5.0)
-    assert lab.spec == START and picture(lab) == before
-
-
-def test_painting_over_the_kept_background_is_a_full_drawing(lab):
-    for height in (0.1, 0.0, 0.01):
-        lab.set(height=height)
-    assert picture(lab) == encode_png(palette_indices(drawn(lab._figure)))
-
-
-def test_closing_a_lab_frees_its_figure_and_all_its_widgets():
-    gc.collect()
-    before = len(_instances)
-    lab = CliffLab(START)
-    figure = weakref.ref(lab.picture._figure)
-    lab.close()
-    gc.collect()
-    assert figure() is None  # IPython's Out still holds the lab
-    del lab
-    gc.collect()
-    assert len(_instances) == before

@@ -4,7 +4,6 @@ import base64
 import dataclasses
 import gc
 import io
-import math
 import random
 import weakref
 
@@ -314,11 +313,3 @@ def test_the_script_of_the_pointer_knows_where_the_diagram_is(lab):
     assert script.count('"') == 2 and "//" not in script  # one attribute, on one line
     numbers = script.split("box = [")[1].split("]")[0].split(",")
     assert tuple(map(float, numbers)) == lab._phase_figure.box
-
-
-def test_the_lab_leaves_the_random_state_alone():
-    before = random.getstate(), torch.get_rng_state()
-    lab = PhaseLab(START)
-    point_at(lab, 2.0, 0.2)
-    assert random.getstate() == before[0] and torch.equal(torch.get_rng_state(), before[1])
-    assert math.isfinite(lab.profile.loss)

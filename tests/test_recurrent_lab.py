@@ -1,6 +1,5 @@
 """The recurrent lab in the kernel: its widgets are moved, its lines and its words are read."""
 
-import base64
 import dataclasses
 import html
 
@@ -119,72 +118,6 @@ def test_the_words_name_zero_and_infinity(lab):
     assert "Inf after" in lab.verdict_line.value
     lab.spec = RecurrentSpec("tanh", 200, 6, 0.3, input_gain=0)
     assert "exactly 0 after" in lab.verdict_line.value
-
-
-def test_setting_values_moves_the_sliders_once_and_a_wrong_one_moves_none(lab, monkeypatch):
-    updates, show = [], lab.show
-    monkeypatch.setattr(lab, "show", lambda values: updates.append(values) or show(values))
-    lab.set(spectral_radius=1 / 3, length=300, forget_bias=-7.77)
-    assert len(updates) == 1
-    assert shows(lab, dataclasses.replace(START, spectral_radius=1 / 3, length=300,
-                                          forget_bias=-7.77))  # fmt: skip
-    for wrong, error in ((dict(lenght=3), "no control named lenght"), (dict(length=0), "length")):
-        with pytest.raises(ValueError, match=error):
-            lab.set(**wrong)
-    assert len(updates) == 1
-    lab.reset()
-    assert shows(lab, START)
-
-
-def test_the_buttons_draw_a_new_seed_and_reset(lab):
-    start = picture(lab)
-    lab.buttons["seed"].click()
-    assert lab.spec == dataclasses.replace(START, seed=lab.spec.seed)
-    assert lab.spec.seed != START.seed and picture(lab) != start
-    lab.set(length=50)
-    lab.buttons["reset"].click()
-    assert lab.spec == START and picture(lab) == start
-
-
-@pytest.mark.parametrize("wrong", ["lstm", 5, {"length": 3}, RecurrentSpec])
-def test_a_lab_wants_a_specification(wrong):
-    with pytest.raises(TypeError, match="spec must be a RecurrentSpec; got"):
-        RecurrentLab(wrong)
-
-
-def test_an_exception_is_shown_and_the_next_move_works(lab, monkeypatch):
-    def fail(spec):
-        raise RuntimeError("out of <memory>")
-
-    monkeypatch.setattr("d2lstab.labs.recurrent.measure_through_time", fail)
-    lab.controls["length"].value = 30
-    assert "RuntimeError: out of &lt;memory&gt;" in lab.verdict_line.value
-    monkeypatch.undo()
-    lab.controls["length"].value = 31
-    assert shows(lab, dataclasses.replace(START, length=31))
-
-
-def test_a_painted_picture_is_the_same_as_one_drawn_anew(lab):
-    for spec in (
-        RecurrentSpec("tanh", 200, 6, 3.0, input_gain=0),
-        RecurrentSpec("gru", 25, 6, 0.2, forget_bias=-2),
-        RecurrentSpec("lstm", 30, 6, 2.0, forget_bias=8),
-    ):
-        lab.spec = spec
-        assert picture(lab) == picture(RecurrentLab(spec))
-
-
-def test_the_random_state_and_the_number_of_threads_stay(lab):
-    state, threads = torch.get_rng_state(), torch.get_num_threads()
-    lab.set(seed=3)
-    lab.new_seed()
-    assert torch.equal(torch.get_rng_state(), state) and torch.get_num_threads() == threads
-
-
-def test_the_mime_bundle_has_the_widget_and_the_picture(lab):
-    data, _ = lab._repr_mimebundle_()
-    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == lab.model_id
-    assert base64.b64decode(data["image/png"]) == picture(lab)
 
 
 # --- the figure ----------------------------------------------------------------------------------
