@@ -1,10 +1,15 @@
 """What a reader of a lab sees and takes hold of."""
 
 import asyncio
+import html
+import re
 
 import ipywidgets as widgets
 
 from d2lstab.labs.controls import NumberSlider
+
+LINE = 160
+"""Characters of a line of the verdict, of which JupyterLab's page holds more."""
 
 
 def picture(lab, name="picture"):
@@ -12,6 +17,15 @@ def picture(lab, name="picture"):
     data = bytes(getattr(lab, name).value)  # ipywidgets keeps a memoryview
     assert data.startswith(b"\x89PNG")
     return data
+
+
+def words(lab):
+    """The verdict as it is read: its three lines, each short enough for one."""
+    text = html.unescape(re.sub("</?[ib]( [^>]*)?>", "", lab.verdict_line.value))
+    lines = text.split("<br>")
+    assert len(lines) == 3 and not any("<" in line for line in lines)
+    assert all(len(line) <= LINE for line in lines), lines
+    return lines
 
 
 def ends(control):

@@ -1,14 +1,12 @@
 """The cliff lab and its numbers: descents as of `regularization.cliff`, shown as they are."""
 
 import dataclasses
-import html
 import math
-import re
 
 import numpy as np
 import pytest
 import torch
-from hands import ends, picture
+from hands import ends, picture, words
 
 from d2lstab.labs import CliffLab
 from d2lstab.labs.cliff import turned
@@ -17,7 +15,6 @@ from d2lstab.regularization.cliff_trial import STEPS, CliffSpec, try_cliff
 
 START = CliffSpec(height=1e-4, length=20)
 CLIPS = (None, "norm", "value")
-LINE = 160
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +31,6 @@ def lab(one_for_all):
         one_for_all.reset()
     yield one_for_all
     assert "d2lstab-error" not in one_for_all.verdict_line.value
-
-
-def words(lab):
-    """The verdict as it is read: its three lines, each short enough for one."""
-    text = html.unescape(re.sub("</?[ib]( [^>]*)?>", "", lab.verdict_line.value))
-    lines = text.split("<br>")
-    assert len(lines) == 3 and not any("<" in line for line in lines)
-    assert all(len(line) <= LINE for line in lines), lines
-    return lines
 
 
 def shows(lab, spec):

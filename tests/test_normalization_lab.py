@@ -1,13 +1,11 @@
 """The normalization lab in the kernel: its widgets are moved, its picture and words are read."""
 
 import dataclasses
-import html
-import re
 
 import numpy as np
 import pytest
 import torch
-from hands import drive, ends, picture
+from hands import drive, ends, picture, words
 
 from d2lstab.labs import NormalizationLab
 from d2lstab.networks import NORM_PLACES
@@ -15,7 +13,6 @@ from d2lstab.normalization.bench import SCHEMES, BenchSpec, gradients_at_one, tr
 from d2lstab.normalization.named import NORMS
 
 START = BenchSpec(depth=3, batch_size=16, seed=1)
-LINE = 160  # characters of a line of the verdict, of which JupyterLab's page holds more
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +31,6 @@ def lab(one_for_all):
     one_for_all.reset()
     yield one_for_all
     assert "d2lstab-error" not in one_for_all.verdict_line.value
-
-
-def words(lab):
-    """The verdict as it is read: its three lines, each short enough for one."""
-    text = html.unescape(re.sub("</?[ib]( [^>]*)?>", "", lab.verdict_line.value))
-    lines = text.split("<br>")
-    assert len(lines) == 3 and not any("<" in line for line in lines)
-    assert all(len(line) <= LINE for line in lines), lines
-    return lines
 
 
 def shows(lab, spec):

@@ -1,18 +1,15 @@
 """The regularization lab in the kernel: its widgets are moved, its picture and words are read."""
 
 import dataclasses
-import html
-import re
 
 import numpy as np
 import pytest
-from hands import ends, picture
+from hands import ends, picture, words
 
 from d2lstab.labs import RegularizationLab
 from d2lstab.regularization.fit import GRID, MODELS, FitSpec, fit
 
 START = FitSpec(degree=9, width=8, steps=60, seed=1)
-LINE = 160  # characters of a line of the verdict, of which JupyterLab's page holds more
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +28,6 @@ def lab(one_for_all):
         one_for_all.reset()
     yield one_for_all
     assert "d2lstab-error" not in one_for_all.verdict_line.value
-
-
-def words(lab):
-    """The verdict as it is read: its three lines, each short enough for one."""
-    text = html.unescape(re.sub("</?[ib]( [^>]*)?>", "", lab.verdict_line.value))
-    lines = text.split("<br>")
-    assert len(lines) == 3 and not any("<" in line for line in lines)
-    assert all(len(line) <= LINE for line in lines), lines
-    return lines
 
 
 def shows(lab, spec):
