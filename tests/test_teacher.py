@@ -19,6 +19,7 @@ import test_exercises
 import test_exercises_chapter2
 import test_exercises_chapter3
 import test_exercises_chapter4
+import test_exercises_chapter5
 from classroom import KINDS, cell_of, make_class, name, solved
 from course import ROOT, SOURCES, gradebook
 from grade import Limits, grade_class
@@ -41,6 +42,7 @@ WRONG = [
     *test_exercises_chapter2.WRONG,
     *test_exercises_chapter3.WRONG,
     *test_exercises_chapter4.WRONG,
+    *test_exercises_chapter5.WRONG,
 ]
 
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
