@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from execute_notebooks import WIDGET, clean, lessons
+from glossary import GLOSSARY, glossary, terms
 
 COURSE = Path(__file__).resolve().parent.parent / "notebooks"
 LESSONS = lessons()
@@ -293,6 +294,16 @@ def test_a_notebook_closes_with_summary_and_further_reading(path):
 @every_notebook
 def test_relative_links_lead_to_files(path):
     assert broken_links(read(path), path.parent) == []
+
+
+def test_the_glossary_has_every_term_that_the_lessons_mark():
+    assert GLOSSARY.read_text(encoding="utf-8") == glossary(), "run tools/glossary.py"
+
+
+def test_a_term_is_marked_and_its_chinese_name_stands_behind_it():
+    text = "A **dead\nunit** (无), *prior* (先验概率; Saerens), **EM**\n(期望最大化, EM), **x** (y)"
+    assert terms(text) == [("prior", "先验概率"), ("EM", "期望最大化")]
+    assert terms("*Dive into Deep Learning* (《动手学深度学习》)") == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=relative)

@@ -44,6 +44,9 @@ def exact_weights(
 def _lasso_by_signs(gram: np.ndarray, moment: np.ndarray, l1: float) -> np.ndarray | None:
     """Minimize ½ wᵀGw − mᵀw + l1 ‖w‖₁ by the signs of w (Lee et al. 2006, feature-sign search).
 
+    For the few weights of a lab's curve; `penalties.lasso`, for any number, takes as long for them
+    as a whole tick of the lab.
+
     Given its signs, w solves linear equations. A weight that would change its sign on the way
     there stops at 0; one whose slope exceeds l1 joins. Each step lowers the objective.
     """
