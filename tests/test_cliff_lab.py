@@ -13,6 +13,8 @@ from d2lstab.labs.cliff import turned
 from d2lstab.regularization.cliff import Step, descend, step, wall, wall_gradient
 from d2lstab.regularization.cliff_trial import STEPS, CliffSpec, try_cliff
 
+pytestmark = pytest.mark.once  # test_every_lab is run in both sets
+
 START = CliffSpec(height=1e-4, length=20)
 CLIPS = (None, "norm", "value")
 

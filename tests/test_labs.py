@@ -29,6 +29,8 @@ from d2lstab.networks import NORM_PLACES
 from d2lstab.normalization.named import NORMS
 from d2lstab.prediction import predict
 
+pytestmark = pytest.mark.once  # test_every_lab is run in both sets
+
 START = NetworkSpec(depth=6, width=16, activation="relu", init="he", seed=1)
 
 

@@ -12,6 +12,8 @@ from d2lstab.networks import NORM_PLACES
 from d2lstab.normalization.bench import SCHEMES, BenchSpec, gradients_at_one, try_bench
 from d2lstab.normalization.named import NORMS
 
+pytestmark = pytest.mark.once  # test_every_lab is run in both sets
+
 START = BenchSpec(depth=3, batch_size=16, seed=1)
 
 

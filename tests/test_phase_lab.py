@@ -25,6 +25,8 @@ from d2lstab.labs.controls import NumberSlider, steps
 from d2lstab.phase_diagram import phase_diagram
 from d2lstab.prediction import predict
 
+pytestmark = pytest.mark.once  # test_every_lab is run in both sets
+
 START = NetworkSpec(depth=6, width=16, init="normal", gain=1.3, bias_std=0.2, seed=1)
 
 

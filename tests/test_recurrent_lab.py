@@ -14,6 +14,8 @@ from d2lstab.labs import RecurrentLab
 from d2lstab.recurrence import CELLS, RECURRENT, RecurrentSpec, predict_through_time
 from d2lstab.through_time import diagnose_through_time, measure_through_time
 
+pytestmark = pytest.mark.once  # test_every_lab is run in both sets
+
 START = RecurrentSpec("lstm", length=20, hidden_size=6, seed=1)
 
 

@@ -9,6 +9,8 @@ from hands import ends, picture, words
 from d2lstab.labs import RegularizationLab
 from d2lstab.regularization.fit import GRID, MODELS, FitSpec, fit
 
+pytestmark = pytest.mark.once  # test_every_lab is run in both sets
+
 START = FitSpec(degree=9, width=8, steps=60, seed=1)
 
 

@@ -10,6 +10,8 @@ from hands import ends, picture
 from d2lstab.labs.shift import ShiftLab, trial_html
 from d2lstab.shift.trial import CORRECTIONS, EXAMPLES, TESTS, ShiftSpec, try_shift
 
+pytestmark = pytest.mark.once  # test_every_lab is run in both sets
+
 START = ShiftSpec(covariate=1.0, size=50, detector="KS + Bonferroni", correction="density ratio")
 
 
