@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 PACKAGE = Path(__file__).resolve().parent.parent / "d2lstab"
 LEVELS = {"numbers": 0, "figures": 1, "labs": 2, "exercises": 3}
 # These stand outside the layers: they import something only when asked to.

@@ -13,6 +13,8 @@ import pytest
 from execute_notebooks import WIDGET, clean, lessons
 from glossary import GLOSSARY, glossary, terms
 
+pytestmark = pytest.mark.once
+
 COURSE = Path(__file__).resolve().parent.parent / "notebooks"
 LESSONS = lessons()
 SOURCES = sorted(COURSE.glob("solutions/*/exercises.ipynb"))
