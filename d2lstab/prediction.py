@@ -53,15 +53,22 @@ class MeanField:
         spec = self.spec
         if spec.norm or spec.residual or spec.dropout or spec.init == "constant":
             return None
-        weight_std = INITIALIZATIONS[spec.init].weight_std(spec.width) * spec.gain
-        if spec.max_norm is not None:
-            weight_std = min(weight_std, spec.max_norm)
-        return phase(spec.activation, weight_std, spec.bias_std)
+        return phase(spec.activation, hidden_weight_std(spec), spec.bias_std)
 
     @property
     def trainable_depth(self) -> float | None:
         """6 ξ_c, the depth to which Schoenholz et al. 2017 found networks trainable, or None."""
         return None if self.phase is None else 6 * self.phase.correlation_depth
+
+
+def hidden_weight_std(spec: NetworkSpec) -> float:
+    """Return σ_w of the hidden layers, dimensionless; 0 for constant weights.
+
+    >>> hidden_weight_std(NetworkSpec(init="normal", gain=3.0, max_norm=1.2))
+    1.2
+    """
+    weight_std = INITIALIZATIONS[spec.init].weight_std(spec.width) * spec.gain
+    return weight_std if spec.max_norm is None else min(weight_std, spec.max_norm)
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,5 @@
 """The cliff lab: one step of gradient descent on a recurrent net's loss cliff, clipped and not."""
 
-import math
-
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
@@ -12,6 +10,7 @@ from d2lstab.labs.knobs import SpecLab
 from d2lstab.labs.picture import LivePicture
 from d2lstab.regularization.cliff import Step
 from d2lstab.regularization.cliff_trial import REACH, CliffSpec, CliffTrial, try_cliff
+from d2lstab.regularization.clipping import angle
 
 _ABOVE = [*(10.0**k for k in range(-7, -2)), 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, REACH]
 HEIGHTS = [*(-height for height in reversed(_ABOVE)), 0.0, *_ABOVE]
@@ -82,8 +81,7 @@ def cliff_html(trial: CliffTrial) -> str:
 
 def turned(step: Step) -> float:
     """The angle between the gradient and what the step took of it, in degrees; 0 for no step."""
-    (a, b), (c, d) = step.gradient.tolist(), step.used.tolist()
-    return abs(math.degrees(math.atan2(a * d - b * c, a * c + b * d)))
+    return angle([step.gradient], [step.used]) if step.used.any() else 0.0
 
 
 def _step(step: Step) -> str:

@@ -14,6 +14,7 @@ from d2lstab.labs.gradient import GradientLab
 from d2lstab.labs.picture import LivePicture
 from d2lstab.networks import NetworkSpec, build
 from d2lstab.phase_diagram import PhaseDiagram, phase_diagram
+from d2lstab.prediction import hidden_weight_std
 from d2lstab.signal import SignalProfile
 
 # The page alone knows where the pointer is: a drag in the diagram writes the place, in shares of
@@ -107,13 +108,13 @@ class PhaseLab(GradientLab):
             return words
 
     def _paint_phase(self) -> None:
-        spec, unit = self.spec, self._unit_weight_std()
+        spec = self.spec
         plain = not (spec.norm or spec.residual or spec.dropout)
         try:
             self.diagram = shown = phase_diagram(spec.activation)
         except ValueError as error:  # hard_step
             self.diagram, shown = None, str(error).replace(": ", ":\n", 1)
-        weight_std = min(unit * spec.gain, spec.max_norm or math.inf) if unit else None
+        weight_std = hidden_weight_std(spec) if self._unit_weight_std() else None
         background = self._phase_figure.update(
             shown, weight_std, spec.bias_std, self.correlation, self.theory, plain
         )
