@@ -11,7 +11,6 @@ from pathlib import Path
 import nbformat
 import pytest
 from execute_notebooks import WIDGET, clean, lessons
-from glossary import GLOSSARY, glossary, terms
 
 pytestmark = pytest.mark.once
 
@@ -19,9 +18,18 @@ COURSE = Path(__file__).resolve().parent.parent / "notebooks"
 LESSONS = lessons()
 SOURCES = sorted(COURSE.glob("solutions/*/exercises.ipynb"))
 NOTEBOOKS = [*LESSONS, *sorted(COURSE.glob("[0-9]*/exercises.ipynb"))]
-PAGES = sorted(COURSE.rglob("*.md"))
 CHECKED = "nbval-check-output"
 LONGEST_CELL = 12
+MATH = re.compile(r"\$\$.+?\$\$|\$.+?\$", re.DOTALL)
+# What notation.md writes otherwise: ε, log, E, Var and Cov, the transpose, a layer's outputs.
+OTHER_NOTATION = (
+    r"\\varepsilon",
+    r"\\ln\b",
+    r"\\mathbb\s*\{?E",
+    r"\\(mathrm|text)\{(Var|Cov)\}",
+    r"\\mathbf\s*\{?\w\}?\^T",
+    r"\\mathbf\s*\{?a\}?_\{?[l0L]\b",
+)
 
 
 def relative(path):
@@ -143,13 +151,14 @@ def incomplete_closing(notebook):
 
 
 def broken_links(notebook, folder=Path(__file__).parent):
-    return broken_links_of("\n".join(prose(notebook)), folder)
-
-
-def broken_links_of(text, folder):
-    links = re.findall(r"\]\(([^)#\s]+)", text)
+    links = re.findall(r"\]\(([^)#\s]+)", "\n".join(prose(notebook)))
     local = [link for link in links if not re.match(r"[a-z]+:", link)]
     return [link for link in local if not (folder / link).exists()]
+
+
+def other_notation(notebook):
+    formulas = MATH.findall("\n".join(prose(notebook)))
+    return [sign for sign in OTHER_NOTATION if any(re.search(sign, f) for f in formulas)]
 
 
 # The rules of exercises, for the source with solutions and hidden tests.
@@ -222,7 +231,7 @@ def read(path):
 
 
 def test_there_are_lessons_and_exercises():
-    assert LESSONS and SOURCES and PAGES
+    assert LESSONS and SOURCES
     assert {path.parent.name for path in SOURCES} == {
         path.parent.name for path in NOTEBOOKS if path.name == "exercises.ipynb"
     }
@@ -298,19 +307,9 @@ def test_relative_links_lead_to_files(path):
     assert broken_links(read(path), path.parent) == []
 
 
-def test_the_glossary_has_every_term_that_the_lessons_mark():
-    assert GLOSSARY.read_text(encoding="utf-8") == glossary(), "run tools/glossary.py"
-
-
-def test_a_term_is_marked_and_its_chinese_name_stands_behind_it():
-    text = "A **dead\nunit** (无), *prior* (先验概率; Saerens), **EM**\n(期望最大化, EM), **x** (y)"
-    assert terms(text) == [("prior", "先验概率"), ("EM", "期望最大化")]
-    assert terms("*Dive into Deep Learning* (《动手学深度学习》)") == []
-
-
-@pytest.mark.parametrize("path", PAGES, ids=relative)
-def test_relative_links_of_a_page_lead_to_files(path):
-    assert broken_links_of(path.read_text(), path.parent) == []
+@every_notebook
+def test_formulas_are_written_as_the_page_of_notation_says(path):
+    assert other_notation(read(path)) == []
 
 
 EXERCISE_RULES = (
@@ -433,6 +432,14 @@ BREAKS = {
     "no further reading": (
         incomplete_closing,
         set_prose(3, "## Further reading", "## More"),
+    ),
+    "another letter for a layer's outputs": (
+        other_notation,
+        set_prose(3, "It works.", r"$\mathbf{a}_l = \varphi(\mathbf z_l)$"),
+    ),
+    "a natural logarithm by another name": (
+        other_notation,
+        set_prose(3, "It works.", r"$$\mathrm E \ln x$$"),
     ),
     "a link to nowhere": (
         broken_links,
