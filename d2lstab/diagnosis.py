@@ -89,7 +89,7 @@ def diagnose(profile: SignalProfile) -> Verdict:
         or _dead(profile)
         or _unequal(profile, factor, ratio)
         or _saturated(profile)
-        or ("stable", None, f"{_change(factor, ratio, profile)}")
+        or ("stable", None, _change(factor, ratio, profile) + _mode(profile))
     )
     remedies = () if kind == "stable" else _remedies(kind, profile.spec)
     return Verdict(kind, factor, ratio, layer, reason + ".", remedies)
@@ -129,6 +129,12 @@ def _change(factor: float, ratio: float, profile: SignalProfile) -> str:
     )
 
 
+def _mode(profile: SignalProfile) -> str:
+    """Half of relu's weights' variance with dropout ½ is stable, and vanishes in eval mode."""
+    dropout = profile.spec is not None and profile.spec.dropout > 0
+    return "; that is train mode: without dropout, in eval mode, it may vanish" if dropout else ""
+
+
 def _short(number: float) -> str:
     return f"{number:.3g}" if 0.01 <= number < 1000 else f"{number:.0e}"
 
@@ -159,7 +165,7 @@ def _overflow(profile: SignalProfile) -> tuple[str, int, str] | None:
 def _underflow(profile: SignalProfile) -> tuple[str, int, str] | None:
     """Outputs that are all 0 after outputs that were all but 0; a dead layer has others before."""
     zero = (profile.activation_std == 0) & (profile.activation_mean == 0)
-    tiny = profile.activation_std.roll(1) < ALMOST_ZERO
+    tiny = (profile.activation_std.roll(1) < ALMOST_ZERO) & ~zero.roll(1)
     tiny[0] = False
     if not (zero & tiny).any():
         return None
@@ -236,22 +242,33 @@ def _remedies(kind: str, spec: NetworkSpec | None) -> tuple[Remedy, ...]:
         wide = spec.depth <= DEPTH_PER_WIDTH * spec.width
         relu |= dict(norm=None, residual=False) if wide else dict(norm="layer", residual=True)
         text = "relu with init he" + ("" if wide else ", residual connections and layer norm")
+        text += _dropped(spec, relu)
         return (Remedy(text + ": a hard step has no slope to follow", _pairs(relu)),)
     remedies = []
     scheme = _MATCHED.get(spec.activation)
     plain = not (spec.residual or spec.norm or spec.dropout)
     if scheme and plain and spec.depth <= DEPTH_PER_WIDTH * spec.width:
         start = dict(init=scheme, gain=1.0, bias_std=0.0, max_norm=None)
-        remedies.append(Remedy(f"init {scheme} with gain 1 and bias 0", _pairs(start)))
+        text = f"init {scheme} with gain 1 and bias 0" + _dropped(spec, start)
+        remedies.append(Remedy(text, _pairs(start)))
     robust = dict(residual=True, norm="layer", gain=1.0, bias_std=0.0, max_norm=None)
     if spec.init in ("book", "constant"):
         robust["init"] = "normal"
     text = "residual connections and layer norm, with gain 1 and bias 0"
     if spec.dropout > MUCH_DROPOUT:
         robust["dropout"] = 0.0
-        text += ", without dropout"
-    remedies.append(Remedy(text, _pairs(robust)))
+    remedies.append(Remedy(text + _dropped(spec, robust), _pairs(robust)))
     return tuple(r for r in remedies if r.apply(spec) != spec)
+
+
+def _dropped(spec: NetworkSpec, changes: dict[str, object]) -> str:
+    """What a remedy takes away of the specification, in words."""
+    names = {"residual": "residual connections", "dropout": "dropout", "max_norm": "max-norm"}
+    names["norm"] = f"{spec.norm} norm"
+    gone = [
+        name for field, name in names.items() if getattr(spec, field) and not changes.get(field, 1)
+    ]
+    return "".join(f", no {name}" for name in gone)
 
 
 def _pairs(changes: dict[str, object]) -> tuple[tuple[str, object], ...]:

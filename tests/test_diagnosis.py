@@ -207,6 +207,14 @@ def test_a_dead_layer_is_found_by_name():
     assert "100% of the units of layer 3 (hidden2)" in verdict.reason
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_dead_layer_is_no_underflow_where_all_biases_are_zero(number):
+    network = build(NetworkSpec(3, 64, "relu", "he"))
+    network[2 * number].bias.data.fill_(-30.0)  # the layers behind it put out exactly 0
+    verdict = diagnose(measure(network))
+    assert (verdict.kind, verdict.layer) == ("dead", number)
+
+
 def test_the_books_networks_are_named_and_their_advice_is_general():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -377,3 +385,16 @@ def test_a_trained_networks_profile_is_diagnosed_like_any_other():
     for parameter in network.parameters():
         parameter.data.mul_(1.01)
     assert diagnose(measure(network)).kind == "stable"
+
+
+def test_what_a_remedy_drops_is_said_and_a_stable_network_with_dropout_is_in_train_mode():
+    step = NetworkSpec(2, 8, "hard_step", norm="batch", residual=True, dropout=0.3, max_norm=1.0)
+    (remedy,) = diagnose(measure(step)).remedies
+    for dropped in ("no batch norm", "no residual connections", "no dropout", "no max-norm"):
+        assert dropped in remedy.text
+    spec = NetworkSpec(20, 64, "relu", "he", gain=0.5**0.5, dropout=0.5)
+    verdict = diagnose(measure(dataclasses.replace(spec, gain=1e-3)))
+    assert verdict.kind == "vanishing" and "no " not in "".join(r.text for r in verdict.remedies)
+    train, evaluated = diagnose(measure(spec)), diagnose(measure(build(spec).eval()))
+    assert (train.kind, evaluated.kind) == ("stable", "vanishing") and "eval mode" in train.reason
+    assert "mode" not in diagnose(measure(dataclasses.replace(spec, gain=1.0, dropout=0))).reason
