@@ -13,7 +13,7 @@ import ipywidgets as widgets
 import numpy as np
 import pytest
 import torch
-from hands import picture
+from hands import ends, picture
 from ipywidgets.widgets.widget import _instances
 from PIL import Image
 
@@ -148,6 +148,28 @@ def test_reset_goes_back_and_a_new_seed_changes_nothing_else(case, lab):
     assert lab.spec == case.other and shown(lab)[1] != start[1]
     lab.buttons["reset"].click()
     assert lab.spec == case.start and shown(lab) == start
+
+
+def movable(widget):
+    """All controls that a reader can move, those that are no field of the specification too."""
+    kinds = widgets.SelectionSlider, widgets.Dropdown, widgets.Checkbox, widgets.IntSlider
+    if isinstance(widget, (*kinds, widgets.BoundedIntText)):
+        return [widget]
+    return [one for child in getattr(widget, "children", ()) for one in movable(child)]
+
+
+@every_case
+def test_reset_puts_every_control_back_to_where_the_lab_opened(case, lab):
+    every, start = movable(lab), shown(lab)
+    opened = [control.value for control in every]
+    assert {*lab.controls.values()} <= {*every}
+    assert len(every) - len(lab.controls) == hasattr(lab, "train") + hasattr(lab, "theory_box")
+    with lab.one_update():
+        for control in every:
+            control.value = next(value for value in ends(control) if value != control.value)
+    assert all(control.value != value for control, value in zip(every, opened, strict=True))
+    lab.buttons["reset"].click()
+    assert [control.value for control in every] == opened and shown(lab) == start
 
 
 @every_case

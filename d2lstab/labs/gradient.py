@@ -82,6 +82,10 @@ class GradientLab(Pins, TrainingLab):
         row = [*left, self.progress, stop, code, self.theory_box]
         return widgets.HBox(row, layout={"flex_flow": "row wrap"})
 
+    def reset(self) -> None:
+        self.theory_box.value = True
+        super().reset()
+
     def to_spec(self, values: dict[str, object]) -> NetworkSpec:
         limit = values["max_norm"]
         limit = None if limit == math.inf else limit
@@ -99,12 +103,17 @@ class GradientLab(Pins, TrainingLab):
         if self._code.value:
             self._show_code()
         self.theory = predict(self.spec) if self.theory_box.value else None
-        return self._paint(measure(self.spec))
+        self._measure(build(self.spec), self.spec)
+        return self._paint()
 
-    def _paint(self, profile: SignalProfile) -> str:
+    def _measure(self, network: nn.Module, spec: NetworkSpec) -> None:
+        """Keep what is shown of a network, which is fresh or in training."""
+        self.profile = replace(measure(network), spec=spec)
+        self.verdict = diagnose(self.profile)
+
+    def _paint(self) -> str:
         with self.lock:  # `pin` and `unpin` come here from a cell, too
-            self.profile, self.verdict = profile, diagnose(profile)
-            background = self._figure.update(profile, self.pinned, self.theory)
+            background = self._figure.update(self.profile, self.pinned, self.theory)
             self.picture.paint(background=background)
             return verdict_html(self.verdict) + theory_html(self.theory)
 
@@ -112,13 +121,13 @@ class GradientLab(Pins, TrainingLab):
         if self.network is not None:
             return  # trained: theory speaks of networks before training, and comes with the next
         self.theory = predict(self.spec) if self.theory_box.value else None
-        self.verdict_line.value = self._paint(self.profile)
+        self.verdict_line.value = self._paint()
 
     def to_pin(self) -> SignalProfile:
         return self.profile
 
     def repaint(self) -> None:
-        self._paint(self.profile)
+        self._paint()
 
     @property
     def code(self) -> str:
@@ -150,8 +159,8 @@ class GradientLab(Pins, TrainingLab):
             yield paint
 
     def _paint_trained(self, network: nn.Module, spec: NetworkSpec, losses: list[float]) -> None:
-        verdict = self._paint(replace(measure(network), spec=spec))
-        self.verdict_line.value = verdict + (
+        self._measure(network, spec)
+        self.verdict_line.value = self._paint() + (
             f"<br>After {len(losses)} steps: loss {losses[0]:.3g} → {losses[-1]:.3g}, "
             f"{accuracy(network):.0%} of the held-out digits right (10% is guessing)."
         )

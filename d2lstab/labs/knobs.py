@@ -56,7 +56,7 @@ class SpecLab(Lab):
         return self.to_values(self.to_spec(values))
 
     def reset(self) -> None:
-        """Go back to the specification that the lab started with."""
+        """Put every control back to where the lab opened; what is pinned stays, to compare."""
         self.spec = self.start
 
     def new_seed(self) -> None:

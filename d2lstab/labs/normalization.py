@@ -93,7 +93,6 @@ class NormalizationLab(Pins, TrainingLab):
         return self._paint(try_bench(spec, self.network), self.steps)
 
     def reset(self) -> None:
-        """Go back to the specification that the lab started with, untrained."""
         self._before = None
         super().reset()
 

@@ -5,6 +5,7 @@ import math
 import ipywidgets as widgets
 import numpy as np
 from matplotlib.figure import Figure
+from torch import nn
 
 from d2lstab.correlation import correlations
 from d2lstab.datasets import digits
@@ -12,10 +13,9 @@ from d2lstab.figures.phase import PhaseFigure
 from d2lstab.initialization import INITIALIZATIONS
 from d2lstab.labs.gradient import GradientLab
 from d2lstab.labs.picture import LivePicture
-from d2lstab.networks import NetworkSpec, build
+from d2lstab.networks import NetworkSpec
 from d2lstab.phase_diagram import PhaseDiagram, phase_diagram
 from d2lstab.prediction import hidden_weight_std
-from d2lstab.signal import SignalProfile
 
 # The page alone knows where the pointer is: a drag in the diagram writes the place, in shares of
 # the picture's width and height, into the lab's hidden box, at most once for each painted frame.
@@ -99,11 +99,13 @@ class PhaseLab(GradientLab):
         listen = widgets.HTML(f'<style onload="{script}"></style>', layout={"display": "none"})
         return self.phase_picture, self.pointer, listen
 
-    def _paint(self, profile: SignalProfile) -> str:
+    def _measure(self, network: nn.Module, spec: NetworkSpec) -> None:
+        super()._measure(network, spec)
+        self.correlation = correlations(network, digits(128).inputs)
+
+    def _paint(self) -> str:
         with self.lock:
-            words = super()._paint(profile)
-            network = self.network or build(self.spec)
-            self.correlation = correlations(network, digits(128).inputs)
+            words = super()._paint()
             self._paint_phase()
             return words
 

@@ -29,10 +29,15 @@ class TrainingLab(SpecLab):
         # not among the controls: it changes the training, not the network
         rates = decades(-4, 1, (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8))
         self.learning_rate = NumberSlider(rates, learning_rate, description="learning rate")
+        self._first_rate = learning_rate
         self.progress = widgets.IntProgress(0, max=self.STEPS, layout={"width": "130px"})
         self.train_button = self.button(f"train {self.STEPS} steps", tooltip, self._start)
         self.stop_button = self.button("stop", "stop training", self.stop)
         self.stop_button.disabled = True
+
+    def reset(self) -> None:
+        self.learning_rate.place(self._first_rate)
+        super().reset()
 
     def training(self, steps: int) -> Iterator[Callable[[], object]]:
         """Train for so many steps; after each, yield what paints the network as it is now.
