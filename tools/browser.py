@@ -9,6 +9,7 @@ with jupyterlab(folder) as server, browser() as chromium:
 
 import ast
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -41,6 +42,38 @@ SETTINGS = {
     "docmanager-extension/plugin": {"autosave": False},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
+
+# An exception in a widget's callback reaches no cell: it comes as a message of the kernel.
+# "No such comm" is none: JupyterLab asks a fresh kernel about widgets that it cannot know.
+# What was asked of the kernel is answered when it is idle again in reply to that message.
+LISTEN = """() => {
+    window.kernelErrors = [];
+    window.asked = new Set();
+    const { session } = window.jupyterapp.shell.currentWidget.sessionContext;
+    session.iopubMessage.connect((_, message) => {
+        const content = message.content;
+        if (message.header.msg_type === 'error')
+            window.kernelErrors.push(content.ename + ': ' + content.evalue);
+        const written = message.header.msg_type === 'stream' && content.name === 'stderr';
+        if (written && !content.text.startsWith('No such comm'))
+            window.kernelErrors.push(content.text);
+    });
+    session.anyMessage.connect((_, { direction, msg }) => {
+        if (direction === 'send' && msg.channel === 'shell') window.asked.add(msg.header.msg_id);
+        if (direction === 'recv' && msg.content.execution_state === 'idle')
+            window.asked.delete(msg.parent_header.msg_id);
+    });
+    session.statusChanged.connect((_, status) => {
+        if (status.endsWith('restarting')) window.asked.clear();
+    });
+}"""
+# Of a slider's quick moves the next is sent once the last is answered, and a busy page takes a few
+# frames to read what has come: both are over after six frames without a question.
+AT_REST = """() => {
+    const { status } = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    window.restingFrames = window.asked.size || status !== 'idle' ? 0 : window.restingFrames + 1;
+    return window.restingFrames > 6;
+}"""
 
 
 def find_browser():
@@ -92,6 +125,7 @@ def jupyterlab(root, dark=False):
             "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
             "MPLCONFIGDIR": matplotlib.get_cachedir(),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # or a slow kernel's debugger writes a warning
         }
         environment.pop("MPLBACKEND", None)
         with server.log.open("w") as log:
@@ -156,63 +190,68 @@ def open_notebook(chromium, server, path, script=""):
         timeout=60_000,
     )
     tab.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-    # An exception in a widget's callback reaches no cell: it comes as a message of the kernel.
-    # "No such comm" is none: JupyterLab asks a fresh kernel about widgets that it cannot know.
-    tab.evaluate(
-        """() => {
-            window.kernelErrors = [];
-            const session = window.jupyterapp.shell.currentWidget.sessionContext;
-            session.iopubMessage.connect((_, message) => {
-                const content = message.content;
-                if (message.header.msg_type === 'error')
-                    window.kernelErrors.push(content.ename + ': ' + content.evalue);
-                const written = message.header.msg_type === 'stream' && content.name === 'stderr';
-                if (written && !content.text.startsWith('No such comm'))
-                    window.kernelErrors.push(content.text);
-            });
-        }"""
-    )
+    tab.evaluate(LISTEN)
     return notebook
 
 
 class NotebookPage:
-    """One open notebook; ``tab`` is playwright's page, for everything that has no method here."""
+    """One open notebook; ``tab`` is playwright's page, for everything that has no method here.
+
+    ``root`` is where the widgets are looked for: all of the page, or one cell of it.
+    """
 
     def __init__(self, tab):
-        self.tab = tab
+        self.tab = self.root = tab
         self._page_errors = []
         tab.on("pageerror", lambda error: self._page_errors.append(str(error)))
 
-    def run_all(self, seconds=300):
-        """Run all cells and wait until the kernel is idle again."""
+    def cell(self, number):
+        """Return the page with its widgets looked for in one cell only; cells count from 0."""
+        part = copy.copy(self)
+        part.root = self.tab.locator(".jp-Notebook .jp-Cell").nth(number)
+        return part
+
+    def run_cell(self, number, seconds=120):
+        """Run one cell and wait until it is done."""
+        self.start_cell(number)
+        self.tab.wait_for_function("() => window.allRun", timeout=seconds * 1000)
+        self.wait_until_idle(seconds)
+
+    def start_cell(self, number):
+        """Run one cell without waiting for it."""
         self.tab.evaluate(
-            """() => {
+            "number => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = number; }",
+            number,
+        )
+        self._start("notebook:run-cell")
+
+    def _start(self, command):
+        self.tab.evaluate(
+            """command => {
                 window.allRun = false;
                 const done = () => { window.allRun = true; };
-                window.jupyterapp.commands.execute('notebook:run-all-cells').then(done, done);
-            }"""
+                window.jupyterapp.commands.execute(command).then(done, done);
+            }""",
+            command,
         )
+
+    def run_all(self, seconds=300):
+        """Run all cells and wait until the kernel is idle again."""
+        self._start("notebook:run-all-cells")
         self.tab.wait_for_function("() => window.allRun", timeout=seconds * 1000)
         self.wait_until_idle(seconds)
 
     def wait_until_idle(self, seconds=60):
-        """Wait until the kernel has had nothing to do for 0.4 s.
+        """Wait until the kernel has answered all that the page has sent it, and the page shows it.
 
-        Between two moves of a slider that come quickly it is idle, too: the next one is on its way.
+        A training goes on after that: the message that began it is answered at once.
         """
-        self.tab.evaluate("window.busyAt = performance.now()")
-        self.tab.wait_for_function(
-            """() => {
-                const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
-                if (kernel.status !== 'idle') window.busyAt = performance.now();
-                return performance.now() - window.busyAt > 400;
-            }""",
-            timeout=seconds * 1000,
-        )
+        self.tab.evaluate("window.restingFrames = 0")
+        self.tab.wait_for_function(AT_REST, timeout=seconds * 1000)
 
     def errors(self):
         """Return what went wrong so far: in outputs, in callbacks, in scripts of the page."""
-        outputs = self.tab.locator(
+        outputs = self.root.locator(
             '.jp-OutputArea [data-mime-type="application/vnd.jupyter.stderr"],'
             '.jp-OutputArea [data-mime-type="application/vnd.jupyter.error"]'
         )
@@ -221,10 +260,10 @@ class NotebookPage:
     def control(self, label, number=0):
         """Return the widget (slider, menu, box) whose description is ``label``.
 
-        number : which of several, counted from the top of the page.
+        number : which of several, counted from the top.
         """
         text = self.tab.locator(f'.widget-label:text-is("{label}")')
-        return self.tab.locator(".widget-inline-hbox").filter(has=text).nth(number)
+        return self.root.locator(".widget-inline-hbox").filter(has=text).nth(number)
 
     def slide(self, label, steps, number=0):
         """Move a slider by pressing the right arrow key ``steps`` times (left if negative)."""
@@ -256,11 +295,13 @@ class NotebookPage:
 
     def click(self, label):
         """Click the widget button with that label."""
-        self.tab.locator(f'button.widget-button:text-is("{label}")').first.click()
+        self.root.locator(f'button.widget-button:text-is("{label}")').first.click()
 
     def picture(self, selector="img.widget-image"):
-        """Return a fingerprint of the painted pixels of the first element at ``selector``."""
-        return hashlib.sha256(self.tab.locator(selector).first.screenshot()).hexdigest()
+        """Return a fingerprint of the painted pixels of the first image at ``selector``."""
+        image = self.root.locator(selector).first
+        image.evaluate("image => image.decode()")  # until then the browser paints the one before
+        return hashlib.sha256(image.screenshot()).hexdigest()
 
     def wait_for_new_picture(self, before, selector="img.widget-image", seconds=30):
         """Wait until the picture differs from the fingerprint ``before``; return the new one."""
