@@ -61,19 +61,19 @@ def real(
     return number
 
 
-def share(name: str, value: object) -> float:
-    """Return ``value``, a number from 0 to 1, both included, as Python's float.
+def between(name: str, value: object, low: float, high: float) -> float:
+    """Return ``value``, a number from ``low`` to ``high``, both included, as Python's float.
 
-    Raises TypeError where it is no real number and ValueError where it is no share.
+    Raises TypeError where it is no real number and ValueError where it lies outside.
 
-    >>> share("composition", 1.5)
+    >>> between("composition", 1.5, 0, 1)
     Traceback (most recent call last):
     ...
-    ValueError: composition must be a share from 0 to 1; got 1.5.
+    ValueError: composition must be a number from 0 to 1; got 1.5.
     """
-    number = real(name, value, 0)
-    if number > 1:
-        raise ValueError(f"{name} must be a share from 0 to 1; got {value!r}.")
+    number = real(name, value)
+    if not low <= number <= high:
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}; got {value!r}.")
     return number
 
 

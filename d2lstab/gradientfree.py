@@ -6,7 +6,6 @@ the same record of each.
 """
 
 import math
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, vmap
+
+from d2lstab import checks
 
 
 def parameter_vector(network: nn.Module) -> Tensor:
@@ -52,11 +53,6 @@ class Search:
     evaluations: Tensor
     best_loss: Tensor
     parameters: Tensor
-
-    def evaluations_to(self, target: float) -> float:
-        """Return after how many evaluations the best loss was ≤ ``target``; inf if never."""
-        reached = torch.nonzero(self.best_loss <= target)
-        return float(self.evaluations[reached[0, 0]]) if len(reached) else math.inf
 
 
 class PopulationLoss:
@@ -200,7 +196,5 @@ def evolution_strategy(
 
 
 def _check(std: float, pairs: int) -> None:
-    if not isinstance(std, numbers.Real) or not 0 < std < math.inf:
-        raise ValueError(f"std must be a finite number > 0; got {std!r}.")
-    if not isinstance(pairs, numbers.Integral) or isinstance(pairs, bool) or pairs < 1:
-        raise ValueError(f"pairs must be an integer ≥ 1; got {pairs!r}.")
+    checks.real("std", std, above=0)
+    checks.integer("pairs", pairs, 1)

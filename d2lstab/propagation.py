@@ -98,11 +98,15 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 def overlap(variance: float, correlation: np.ndarray) -> np.ndarray:
     """E Σ p_k(u) p_k(u') at one variance of the logits, the shape of ``correlation``."""
     log_v, c, shared = _softmax_tables()
-    place = (np.log(variance) - log_v[0]) / (log_v[1] - log_v[0])
-    place = min(max(0.0, float(place)), len(log_v) - 1.001)  # in this order 0 for NaN
+    return np.interp(correlation, c, _row(shared, log_v, np.log(variance)))
+
+
+def _row(table: np.ndarray, grid: np.ndarray, at: float) -> np.ndarray:
+    """The row of ``table``, (grid, columns), at a place on its even ``grid``: (columns,)."""
+    place = (at - grid[0]) / (grid[1] - grid[0])
+    place = min(max(0.0, float(place)), len(grid) - 1.001)  # in this order 0 for NaN
     low = int(place)
-    row = shared[low] + (place - low) * (shared[low + 1] - shared[low])
-    return np.interp(correlation, c, row)
+    return table[low] + (place - low) * (table[low + 1] - table[low])
 
 
 class Propagation:
@@ -162,7 +166,8 @@ class Propagation:
             after = np.exp(np.interp(log_q, m.x, m.log_square))
             middle = np.interp(log_q, m.x, m.mean) * np.sqrt(after) if centres else mean
             v, after = after @ each, after * self.keep
-            pull = np.interp(log_s, PAIR_LOG_DISTANCE, self._row(self.pairs.distance, typical))
+            row = _row(self.pairs.distance, PAIR_LOG_VARIANCE, typical)
+            pull = np.interp(log_s, PAIR_LOG_DISTANCE, row)
             moved = v * (self.keep - 1 + np.exp(pull) * distance)
             if spec.residual and layer > 0:
                 square = square + 2 * mean * middle + after
@@ -199,14 +204,6 @@ class Propagation:
             q = factor * spread / self.stretch[layer] * size / size.mean()
             distance = np.maximum(apart / spread, 1e-12)
         return np.log(q), distance
-
-    def _row(self, table: np.ndarray, typical: float) -> np.ndarray:
-        """The row of a pair table at one ln variance, (distances,)."""
-        step = PAIR_LOG_VARIANCE[1] - PAIR_LOG_VARIANCE[0]
-        place = (typical - PAIR_LOG_VARIANCE[0]) / step
-        place = min(max(0.0, place), len(table) - 1.001)  # in this order 0 for NaN
-        low = int(place)
-        return table[low] + (place - low) * (table[low + 1] - table[low])
 
     def at(self, name: str) -> np.ndarray:
         """A pair table, by name, at every layer's ln variance and bin, (L, K)."""

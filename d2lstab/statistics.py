@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from d2lstab.activations import Activation
@@ -171,3 +172,20 @@ def binades(samples: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     with np.errstate(invalid="ignore"):  # a layer without gradient: 0/0 is the NaN we promise
         share = torch.from_numpy(counts / counts.sum(axis=1, keepdims=True))
     return share[:, 1:-1], share[:, 0]
+
+
+def interval(values: ArrayLike) -> np.ndarray:
+    """Return half the width of Student's 95 % confidence interval for the mean of ``values``.
+
+    values : (n, …), two or more independent draws along the first axis. Returns (…), float64, in
+    the unit of the values. With few draws ± 1.96 standard errors are too narrow: of four normal
+    draws they cover the mean in 86 % of cases only.
+
+    >>> interval([[1.0], [2.0], [3.0]]).round(3)
+    array([2.484])
+    """
+    from scipy.special import stdtrit  # here: `import d2lstab` does not wait for it
+
+    values = np.asarray(values, float)
+    error = values.std(axis=0, ddof=1) / len(values) ** 0.5
+    return stdtrit(len(values) - 1, 0.975) * error

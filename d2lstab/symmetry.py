@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from d2lstab import checks
-from d2lstab.datasets import digits
-from d2lstab.training import HELD_OUT
+from d2lstab.training import batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +67,15 @@ def train_twins(
     steps, every = checks.integer("steps", steps, 0), checks.integer("every", every, 1)
     batch_size = checks.integer("batch_size", batch_size, 1)
     learning_rate = checks.real("learning_rate", learning_rate, 0)
-    data = digits()
-    inputs, labels = data.inputs[:-HELD_OUT].double(), data.labels[:-HELD_OUT]
     bias = torch.zeros(len(hidden), 10)
     parameters = [p.detach().double().clone().requires_grad_() for p in (hidden, output, bias)]
-    generator, kept = torch.Generator().manual_seed(seed), []
-    for step in range(steps + 1):
+    kept = []
+    for step, batch in enumerate(batches(steps + 1, batch_size, seed)):
         if step % every == 0:
             kept.append([p.detach().clone() for p in parameters])
-        batch = torch.randint(len(inputs), (batch_size,), generator=generator)
-        logits = _logits(inputs[batch], *parameters)
+        logits = _logits(batch.inputs.double(), *parameters)
         each = F.cross_entropy(
-            logits.transpose(1, 2), labels[batch].expand(len(hidden), -1), reduction="none"
+            logits.transpose(1, 2), batch.labels.expand(len(hidden), -1), reduction="none"
         )
         gradients = torch.autograd.grad(each.mean(dim=1).sum(), parameters)
         with torch.no_grad():

@@ -29,7 +29,8 @@ def test_each_line_is_the_mean_and_each_bar_its_95_percent_interval():
         np.testing.assert_allclose(line.get_ydata(), np.mean(np.asarray(values), 0), rtol=1e-6)
         assert same_color(line.get_color(), color)
         ends = np.array(bars.get_segments())[:, :, 1]  # (points, low and high)
-        error = stats.sem(np.asarray(values), 0) * stats.norm.ppf(0.975)
+        n = len(values)
+        error = stats.sem(np.asarray(values), 0) * stats.t(n - 1).ppf(0.975)
         np.testing.assert_allclose((ends[:, 1] - ends[:, 0]) / 2, error, rtol=1e-3)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == list(RUNS)
 

@@ -76,11 +76,11 @@ def test_the_curves_are_the_rates_within_their_intervals(axes):
 
 
 def test_axes_and_level_are_named(axes):
-    draw_alarm_rates(axes, [0, 1], {"MMD": rates(1, 2)}, "size of the shift", level=0.1)
+    draw_alarm_rates(axes, [0, 1], {"MMD": rates(1, 2)}, "size of the shift")
     assert axes.get_xlabel() == "size of the shift"
     assert axes.get_ylabel() == "share of trials with an alarm"
     assert axes.get_ylim() == (0, 1.02)
-    assert axes.lines[0].get_ydata()[0] == 0.1 and axes.texts[0].get_text() == "level 0.1"
+    assert axes.lines[0].get_ydata()[0] == 0.05 and axes.texts[0].get_text() == "level 0.05"
 
 
 def test_no_two_curves_look_alike(axes):

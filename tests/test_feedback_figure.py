@@ -20,9 +20,9 @@ def drawn(patrols=PATROLS, **options):
 
 
 def test_the_paths_are_the_shares_of_the_first_cities():
-    paths = drawn(shown=7).axes[0]
+    paths = drawn().axes[0]
     lines = paths.lines[:-1]
-    assert len(lines) == 7 and paths.get_title() == "7 of 60 cities"
+    assert len(lines) == 40 and paths.get_title() == "40 of 60 cities"
     for city, line in enumerate(lines):
         np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 201))
         np.testing.assert_array_equal(line.get_ydata(), PATROLS.share[1:, city])
@@ -31,7 +31,7 @@ def test_the_paths_are_the_shares_of_the_first_cities():
 
 
 def test_the_histogram_is_the_density_of_all_cities_at_the_end():
-    ends = drawn(shown=7).axes[1]
+    ends = drawn().axes[1]
     density = [patch.get_width() for patch in ends.patches]
     expected, _ = np.histogram(PATROLS.share[-1], np.linspace(0, 1, BINS + 1), density=True)
     np.testing.assert_allclose(density, expected)

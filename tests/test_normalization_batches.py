@@ -49,8 +49,8 @@ def test_the_seed_chooses_the_batch_and_the_global_state_stays():
     ("arguments", "message"),
     [
         ({"size": 0}, "size must be an integer ≥ 1; got 0"),
-        ({"size": 4, "composition": 1.5}, "composition must be a share from 0 to 1; got 1.5"),
-        ({"size": 4, "composition": -0.1}, "composition must be a finite number ≥ 0; got -0.1"),
+        ({"size": 4, "composition": 1.5}, "composition must be a number from 0 to 1; got 1.5"),
+        ({"size": 4, "composition": -0.1}, "composition must be a number from 0 to 1; got -0.1"),
         ({"size": 4, "label": 10}, "label must be an integer from 0 to 9; got 10"),
     ],
 )

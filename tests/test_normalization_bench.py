@@ -61,7 +61,7 @@ def written_out(spec, network, batch):
         (dict(batch_size=0), ValueError, "batch_size must be an integer from 1 to 512"),
         (dict(batch_size=513), ValueError, "batch_size"),
         (dict(batch_size=8.5), TypeError, "batch_size"),
-        (dict(composition=1.01), ValueError, "composition must be a share from 0 to 1"),
+        (dict(composition=1.01), ValueError, "composition must be a number from 0 to 1"),
         (dict(composition=math.nan), ValueError, "composition"),
         (dict(weight_scale=0), ValueError, "weight_scale must be a finite number > 0"),
         (dict(weight_scale=math.nan), ValueError, "weight_scale"),

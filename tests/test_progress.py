@@ -33,8 +33,8 @@ def test_a_loss_that_diverges_or_is_nan_stays_in_sight():
 
 
 def test_guessing_is_marked():
-    guess = LossFigure(Figure(), steps=4, guess=math.log(7)).axes.lines[0]
-    np.testing.assert_allclose(guess.get_ydata(), math.log(7))
+    guess = LossFigure(Figure(), steps=4).axes.lines[0]
+    np.testing.assert_allclose(guess.get_ydata(), math.log(10))
 
 
 def test_each_loss_moves_the_bar_the_text_and_the_picture():

@@ -169,9 +169,9 @@ def test_patrols_that_cannot_be_are_refused(arguments, error, message):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((1.2, 5, 5), ValueError, "repayment must be 0 to 1; got 1.2"),
-        ((-0.1, 5, 5), ValueError, "repayment must be a finite number ≥ 0"),
-        ((0.5, 5, 5, 0, 1.5), ValueError, "explore must be 0 to 1; got 1.5"),
+        ((1.2, 5, 5), ValueError, "repayment must be a number from 0 to 1; got 1.2"),
+        ((-0.1, 5, 5), ValueError, "repayment must be a number from 0 to 1; got -0.1"),
+        ((0.5, 5, 5, 0, 1.5), ValueError, "explore must be a number from 0 to 1; got 1.5"),
         ((0.5, 0, 5), ValueError, "months must be an integer ≥ 1; got 0"),
         ((0.5, 5, 0), ValueError, "histories must be an integer ≥ 1; got 0"),
         ((0.5, 5, 5, -1), ValueError, "opinion must be an integer ≥ 0; got -1"),

@@ -336,11 +336,11 @@ def test_no_overlap():
 @pytest.mark.parametrize(
     ("wrong", "error", "says"),
     [
-        (dict(covariate=11), ValueError, "covariate must be from -10 to 10; got 11"),
+        (dict(covariate=11), ValueError, "covariate must be a number from -10 to 10; got 11"),
         (dict(covariate=math.nan), ValueError, "covariate"),
         (dict(covariate="1"), TypeError, "covariate"),
-        (dict(label=-0.1), ValueError, "label must be from 0 to 1; got -0.1"),
-        (dict(concept=1.01), ValueError, "concept must be from 0 to 1; got 1.01"),
+        (dict(label=-0.1), ValueError, "label must be a number from 0 to 1; got -0.1"),
+        (dict(concept=1.01), ValueError, "concept must be a number from 0 to 1; got 1.01"),
         (dict(size=19), ValueError, "size must be an integer from 20 to 2000; got 19"),
         (dict(size=20.5), TypeError, "size"),
         (dict(detector="mmd"), ValueError, "detector must be one of 'KS"),

@@ -15,6 +15,7 @@ from d2lstab.statistics import (
     SMALLEST_BINADE,
     binades,
     flat_shares,
+    interval,
     samples,
     square_sum,
     square_sums,
@@ -230,3 +231,9 @@ def test_the_histogram_counts_what_frexp_says(lists):
                 count[math.frexp(value)[1] - 1 - SMALLEST_BINADE] += 1  # frexp's mantissa is ½ to 1
         np.testing.assert_allclose(row.numpy() * len(values), count, atol=1e-12)
         assert zero.item() * len(values) == pytest.approx(values.count(0))
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    draws = np.random.default_rng(0).normal(3.0, 2.0, size=(6, 1000))
+    held = abs(draws.mean(axis=0) - 3) <= interval(draws)
+    assert held.shape == (1000,) and abs(np.mean(held) - 0.95) < 0.02

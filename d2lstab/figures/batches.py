@@ -11,6 +11,7 @@ from torch import Tensor
 from d2lstab.figures.axes import dress
 from d2lstab.figures.style import BLUE, GREEN, GREY, INK, ORANGE
 from d2lstab.normalization.batches import Mismatch
+from d2lstab.statistics import interval
 
 LOOKS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (INK, "D"))
 
@@ -19,7 +20,7 @@ def draw_means(axes: Axes, x: Sequence[float], runs: Mapping[str, Tensor | np.nd
     """Draw the mean of each column with its 95 % interval, one line for each name; at most four.
 
     x : (points,). runs : name → (repetitions, points), at least two repetitions.
-    The interval is ± 1.96 standard errors of the mean. Raises ValueError for more than four.
+    The bar is `statistics.interval`. Raises ValueError for more than four.
 
     >>> axes = Figure().subplots()
     >>> draw_means(axes, [2, 8], {"batch": np.array([[0.2, 0.9], [0.4, 0.9]])})
@@ -28,9 +29,8 @@ def draw_means(axes: Axes, x: Sequence[float], runs: Mapping[str, Tensor | np.nd
     """
     for (name, values), (color, marker) in _looks("lines", runs):
         values = np.asarray(values, float)
-        bars = 1.96 * values.std(0, ddof=1) / len(values) ** 0.5
-        axes.errorbar(x, values.mean(0), bars, fmt=f"-{marker}", color=color, ms=4.5, lw=1.4,
-                      capsize=3, label=name)  # fmt: skip
+        axes.errorbar(x, values.mean(0), interval(values), fmt=f"-{marker}", color=color, ms=4.5,
+                      lw=1.4, capsize=3, label=name)  # fmt: skip
     axes.legend(fontsize=8.5, frameon=False)
     dress(axes)
 

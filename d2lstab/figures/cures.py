@@ -8,16 +8,15 @@ from torch import Tensor
 
 from d2lstab.figures.style import BLUE, GREEN, GREY, INK, RED
 
+STABLE = 100.0
+"""The band from 1 / `STABLE` to `STABLE` is shaded: there a gradient's ratio is harmless."""
+
 LEARNED = 0.5
 """Mean accuracy from which a row is drawn as learned: half right, where guessing gives 0.1."""
 
 
 def draw_cures(
-    figure: Figure,
-    ratios: Mapping[str, float],
-    accuracies: Mapping[str, Tensor],
-    stable: float = 100.0,
-    chance: float = 0.1,
+    figure: Figure, ratios: Mapping[str, float], accuracies: Mapping[str, Tensor]
 ) -> None:
     """Draw one row per cure: left the gradient's ratio, right the accuracy, on two new axes.
 
@@ -25,7 +24,6 @@ def draw_cures(
         is that of the rows, from the top.
     accuracies : the same names → shares, shape (seeds,); each seed is a dot, their mean a line,
         their standard deviation an error bar.
-    stable : the band from 1 / ``stable`` to ``stable`` is shaded.
 
     Raises ValueError where the names differ.
 
@@ -38,8 +36,8 @@ def draw_cures(
         raise ValueError(f"the names differ: ratios {[*ratios]}, accuracies {[*accuracies]}.")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.25, 1))
     rows = np.arange(len(ratios))
-    _draw_ratios(left, rows, np.array(list(ratios.values())), stable)
-    _draw_accuracies(right, rows, [values.numpy() for values in accuracies.values()], chance)
+    _draw_ratios(left, rows, np.array(list(ratios.values())))
+    _draw_accuracies(right, rows, [values.numpy() for values in accuracies.values()])
     left.set_yticks(rows, list(ratios))
     left.set_ylim(len(rows) - 0.5, -0.5)
     for axes in (left, right):
@@ -47,18 +45,18 @@ def draw_cures(
         axes.grid(axis="x", alpha=0.4)
 
 
-def _draw_ratios(axes, rows: np.ndarray, ratios: np.ndarray, stable: float) -> None:
+def _draw_ratios(axes, rows: np.ndarray, ratios: np.ndarray) -> None:
     axes.set_xscale("log")
-    axes.axvspan(1 / stable, stable, color=GREEN, alpha=0.15, lw=0)
+    axes.axvspan(1 / STABLE, STABLE, color=GREEN, alpha=0.15, lw=0)
     axes.axvline(1, color=INK, lw=0.8)
-    inside = (ratios >= 1 / stable) & (ratios <= stable)
+    inside = (ratios >= 1 / STABLE) & (ratios <= STABLE)
     for row, ratio, ok in zip(rows, ratios, inside, strict=True):
         axes.plot([1, ratio], [row, row], "o-", color=GREEN if ok else RED, lw=2, markevery=[1])
     axes.set_xlabel("gradient before training,\nlayer 1 / layer 50 (log)")
 
 
-def _draw_accuracies(axes, rows: np.ndarray, scores: list[np.ndarray], chance: float) -> None:
-    axes.axvline(chance, color=GREY, ls="--", lw=1)
+def _draw_accuracies(axes, rows: np.ndarray, scores: list[np.ndarray]) -> None:
+    axes.axvline(0.1, color=GREY, ls="--", lw=1)
     for row, values in zip(rows, scores, strict=True):
         color = BLUE if values.mean() >= LEARNED else RED
         spread = values.std(ddof=1) if len(values) > 1 else 0

@@ -5,21 +5,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from d2lstab import checks
 from d2lstab.figures.axes import dress
 from d2lstab.figures.style import BLUE, GREEN, GREY, INK, ORANGE, RED
 from d2lstab.shift.detect import Detection
 from d2lstab.shift.power import AlarmRate
 
+LEVEL = 0.05
+"""The false alarm rate that the tests are meant to have."""
+
 # One look a test, also without colour.
 _LOOKS = ((BLUE, "o-"), (ORANGE, "s--"), (GREEN, "^-."), (RED, "D:"), (INK, "v-"))
 
 
-def draw_null(axes: Axes, found: Detection, level: float = 0.05) -> None:
+def draw_null(axes: Axes, found: Detection) -> None:
     """Draw the statistics of the mixed samples, and the one of the samples as they came.
 
-    found : of a test that mixes the samples, `mmd_test`.
-    level : the share of the mixed ones that are drawn as the alarm zone, at the right.
+    found : of a test that mixes the samples, `mmd_test`. The share `LEVEL` of the mixed ones, at
+        the right, is drawn as the alarm zone.
 
     Raises ValueError for a test without mixing.
 
@@ -29,16 +31,15 @@ def draw_null(axes: Axes, found: Detection, level: float = 0.05) -> None:
     >>> axes.get_xlabel()
     'MMD² (dimensionless)'
     """
-    checks.real("level", level, above=0, below=1)
     if found.null is None:
         raise ValueError(f"found must hold statistics of mixed samples; {found.method} mixes none.")
     ordered = np.sort(found.null)
-    # p ≤ level where at most level · (permutations + 1) − 1 of them are as large.
-    border = ordered[len(ordered) - max(int(level * (len(ordered) + 1) + 1e-9), 1)]
+    # p ≤ LEVEL where at most LEVEL · (permutations + 1) − 1 of them are as large.
+    border = ordered[len(ordered) - max(int(LEVEL * (len(ordered) + 1) + 1e-9), 1)]
     bins = np.histogram_bin_edges(ordered, 30)
     axes.hist(ordered, bins, color=GREY, alpha=0.6, label=f"{len(ordered)} mixed samples")
     axes.axvspan(border, max(border, found.statistic, ordered[-1]) + np.ptp(bins) / 20,
-                 color=RED, alpha=0.12, lw=0, label=f"alarm zone, level {level:g}")  # fmt: skip
+                 color=RED, alpha=0.12, lw=0, label=f"alarm zone, level {LEVEL:g}")  # fmt: skip
     axes.axvline(
         found.statistic, color=BLUE, lw=2.2, label=f"as they came, p = {found.p_value:.3g}"
     )
@@ -54,13 +55,13 @@ def draw_alarm_rates(
     across: Sequence[float],
     rates: Mapping[str, Sequence[AlarmRate]],
     xlabel: str,
-    level: float = 0.05,
 ) -> None:
     """Draw a curve for each test: how often it sounded the alarm, with the 95 % intervals.
 
+    A dashed line stands at `LEVEL`.
+
     across : what was varied, (points,), rising: the size of the shift, or of the samples.
     rates : name of the test → its rates, one a point; at most five tests.
-    level : the false alarm rate that the tests are meant to have, a dashed line.
 
     Raises ValueError for more tests, or for another number of rates than points.
 
@@ -76,8 +77,8 @@ def draw_alarm_rates(
             f"rates must be at most {len(_LOOKS)} tests with {len(across)} rates each; got "
             f"{len(rates)} tests{f', {wrong}' if wrong else ''}."
         )
-    axes.axhline(level, color=GREY, ls="--", lw=1)
-    axes.annotate(f"level {level:g}", (1, level), (0, 2), xycoords=("axes fraction", "data"),
+    axes.axhline(LEVEL, color=GREY, ls="--", lw=1)
+    axes.annotate(f"level {LEVEL:g}", (1, LEVEL), (0, 2), xycoords=("axes fraction", "data"),
                   textcoords="offset points", ha="right", va="bottom", color=GREY,
                   fontsize=8)  # fmt: skip
     for (name, points), (color, look) in zip(rates.items(), _LOOKS, strict=False):

@@ -20,7 +20,7 @@ ZONES = {"Inf": RED, "fewer digits": ORANGE, "zero": GREY}
 class ChainFigure:
     """The picture of a `Chain`: its products by depth, over the range of its type.
 
-    figure : the empty figure to draw in. longest : the largest depth that the axis shows.
+    figure : the empty figure to draw in.
 
     `update` moves artists and creates none; the limits of the axes stay. ``moving`` are those
     that move, in drawing order; all else is background.
@@ -32,10 +32,10 @@ class ChainFigure:
     True
     """
 
-    def __init__(self, figure: Figure, longest: int = 100):
+    def __init__(self, figure: Figure):
         figure.subplots_adjust(left=0.11, right=0.8, bottom=0.15, top=0.86)
         self.axes = axes = figure.subplots()
-        axes.set(xlim=(0, longest), ylim=(BOTTOM, TOP), xlabel="depth n (layers)")
+        axes.set(xlim=(0, 100), ylim=(BOTTOM, TOP), xlabel="depth n (layers)")
         axes.set_ylabel("log₁₀ of the product wⁿ (decades)")
         axes.set_yticks(range(BOTTOM, TOP + 1, 10))
         axes.grid(alpha=0.4)

@@ -11,11 +11,10 @@ from d2lstab.figures.style import BLUE, GREY
 
 
 class LossFigure:
-    """The loss of each step so far, under a line for the loss of guessing.
+    """The loss of each step so far, under a line for the loss of guessing, log 10 for ten classes.
 
     figure : the matplotlib Figure to fill, about 6 × 2.6 inches.
-    steps : how many there will be. guess : the loss of a guess, in nats; log 10 for ten classes.
-    moving : the artist that changes.
+    steps : how many there will be. moving : the artist that changes.
 
     >>> figure = LossFigure(Figure(), steps=3)
     >>> figure.update([2.3, 1.1])
@@ -23,8 +22,8 @@ class LossFigure:
     [1, 2]
     """
 
-    def __init__(self, figure: Figure, steps: int, guess: float = math.log(10)):
-        self.axes = figure.subplots()
+    def __init__(self, figure: Figure, steps: int):
+        self.axes, guess = figure.subplots(), math.log(10)
         figure.subplots_adjust(left=0.11, right=0.98, bottom=0.2, top=0.96)
         self.axes.axhline(guess, color=GREY, ls="--", lw=1)
         self.axes.annotate("guessing", (0.99, guess), (0, 3), xycoords=("axes fraction", "data"),

@@ -21,10 +21,8 @@ LOWEST = 0.45
 _SHARES = LinearSegmentedColormap.from_list("shares", SHADES)
 
 
-def draw_words(axes: Axes, shares: Mapping[str, np.ndarray] = SHARES) -> None:
+def draw_words(axes: Axes) -> None:
     """Draw each state with the word said most often there: a colour each, deep if all say it.
-
-    shares : postal code → shares of `WORDS`, (4,), for all of `PLACES`.
 
     >>> from matplotlib.figure import Figure
     >>> axes = Figure().subplots()
@@ -33,7 +31,7 @@ def draw_words(axes: Axes, shares: Mapping[str, np.ndarray] = SHARES) -> None:
     'soda 57'
     """
     for state, tile in draw_map(axes).items():
-        word, share = WORDS[shares[state].argmax()], shares[state].max()
+        word, share = WORDS[SHARES[state].argmax()], SHARES[state].max()
         tile.paint(tint_of(COLOURS[word], share), f"{word} {100 * share:.0f}")
     handles = [Patch(color=tint_of(COLOURS[word], 0.8), label=word) for word in WORDS[:3]]
     axes.legend(

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.special import stdtrit
 from torch import Tensor
 
 from d2lstab.figures.axes import dress
 from d2lstab.figures.style import BLUE, GREEN, GREY, INK, NAVY, ORANGE, RED
+from d2lstab.statistics import interval
 
 LOOKS = {
     "SGD": (BLUE, "o", "-"),
@@ -67,7 +67,7 @@ def draw_panels(
 def draw_scores(axes: Axes, scores: Mapping[str, Mapping[str, Tensor]], ylabel: str) -> None:
     """Draw for each network the scores of its optimizers: every seed a dot, their mean and its bar.
 
-    scores : network → optimizer → shape (seeds,), two seeds or more. The bar is `interval`.
+    scores : network → optimizer → shape (seeds,), two seeds or more. The bar is its `interval`.
 
     >>> axes = Figure().add_subplot()
     >>> draw_scores(axes, {"stable": {"SGD": np.array([0.8, 0.9])}}, "accuracy")
@@ -91,17 +91,6 @@ def draw_scores(axes: Axes, scores: Mapping[str, Mapping[str, Tensor]], ylabel: 
     axes.set_ylabel(ylabel)
     dress(axes)
     axes.grid(visible=False, axis="x")
-
-
-def interval(values: Sequence[float]) -> float:
-    """Half the width of Student's 95 % confidence interval for the mean of ``values``, (seeds,).
-
-    >>> round(interval([1.0, 2.0, 3.0]), 3)
-    2.484
-    """
-    values = np.asarray(values)
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    return float(stdtrit(len(values) - 1, 0.975) * error)
 
 
 def _looks(names: Sequence[str]) -> dict[str, tuple[str, str | None, str]]:

@@ -18,13 +18,12 @@ def draw_trainability(
     accuracies: np.ndarray,
     line: tuple[np.ndarray, np.ndarray] | None = None,
     label: str = "",
-    chance: float = 0.1,
 ) -> QuadMesh:
     """Draw a cell for each network, as dark as it is accurate, and theory's line over them.
 
     variances : σ_w², rising, shape (m,), two at least. depths : hidden layers, rising, > 0, shape
     (n,), two at least; they stand on a log scale.
-    accuracies : shares, shape (n, m); NaN, a cell not trained, is grey.
+    accuracies : shares, shape (n, m); 0.1, guessing, is white; NaN, a cell not trained, is grey.
     line : x and y of the line, σ_w² and depth; ``label`` names it in a legend.
 
     Raises ValueError where the shape of the accuracies is another.
@@ -41,7 +40,7 @@ def draw_trainability(
     across, up = _edges(np.asarray(variances, float)), np.exp(_edges(np.log(depths)))
     axes.set_facecolor(GREY)
     mesh = axes.pcolormesh(across, up, np.ma.masked_invalid(accuracies), cmap=_SHARES,
-                           vmin=chance, vmax=1, edgecolors="white", lw=0.3)  # fmt: skip
+                           vmin=0.1, vmax=1, edgecolors="white", lw=0.3)  # fmt: skip
     axes.set_yscale("log")
     axes.set_yticks(depths, [f"{depth:g}" for depth in depths])
     axes.yaxis.set_minor_locator(NullLocator())

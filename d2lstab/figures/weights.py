@@ -52,16 +52,17 @@ def draw_decisions(
     dress(axes, grid=False)
 
 
-def draw_weights(axes: Axes, weights, bins: int = 40) -> None:
+def draw_weights(axes: Axes, weights) -> None:
     """Draw the histogram of weights on a log scale, and the weight 1 that each would have alone.
 
     weights : (examples,), > 0, mean 1.
     """
     values = np.asarray(weights)
     low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max() * 1.001))
-    axes.hist(values, np.logspace(low, high, bins + 1), color=BLUE)
+    axes.hist(values, np.logspace(low, high, 41), color=BLUE)
     axes.axvline(1, color=INK, ls="--", lw=1)
-    axes.set(xscale="log", xlabel="weight (log)", ylabel="source examples")
+    axes.set(xscale="log", xlabel="weight (log)", ylabel="source examples (count)")
+    axes.set_axisbelow(True)
     dress(axes)
 
 

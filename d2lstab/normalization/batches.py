@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from d2lstab import checks
 from d2lstab.datasets import Batch
 from d2lstab.modes import evaluating
+from d2lstab.networks import N_CLASSES
 from d2lstab.normalization.layers import BatchNorm
 from d2lstab.training import training_digits
-
-CLASSES = 10
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, BatchNorm)
 
@@ -30,8 +29,8 @@ def batch_of(size: int, composition: float = 0.0, label: int = 0, seed: int = 0)
     tensor([7, 7, 7, 7])
     """
     size = checks.integer("size", size, 1)
-    composition = checks.share("composition", composition)
-    label = checks.integer("label", label, 0, CLASSES - 1)
+    composition = checks.between("composition", composition, 0, 1)
+    label = checks.integer("label", label, 0, N_CLASSES - 1)
     data = training_digits()
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(len(data.labels), (size,), generator=generator, device="cpu")

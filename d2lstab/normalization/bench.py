@@ -15,8 +15,8 @@ from d2lstab import checks
 from d2lstab.activations import ACTIVATIONS
 from d2lstab.datasets import Batch
 from d2lstab.modes import evaluating
-from d2lstab.networks import NetworkSpec, build
-from d2lstab.normalization.batches import CLASSES, batch_of, mismatches
+from d2lstab.networks import N_CLASSES, NetworkSpec, build
+from d2lstab.normalization.batches import batch_of, mismatches
 from d2lstab.normalization.rates import hidden_weights
 from d2lstab.signal import SignalProfile, measure
 from d2lstab.training import accuracy, share_right, train_on
@@ -78,7 +78,7 @@ class BenchSpec:
         checks.choice("activation", self.activation, SCHEMES)
         as_python = {
             "batch_size": checks.integer("batch_size", self.batch_size, 1, LARGEST_BATCH),
-            "composition": checks.share("composition", self.composition),
+            "composition": checks.between("composition", self.composition, 0, 1),
             "weight_scale": checks.real("weight_scale", self.weight_scale, above=0),
             "depth": checks.integer("depth", self.depth, 1, 50),
             "seed": checks.integer("seed", self.seed, 0, 2**32 - 1),
@@ -109,7 +109,7 @@ class BenchSpec:
         So one-class batches come class by class, in turn.
         """
         seed = self.seed * _BATCHES_OF_A_SEED + number
-        return batch_of(self.batch_size, self.composition, number % CLASSES, seed)
+        return batch_of(self.batch_size, self.composition, number % N_CLASSES, seed)
 
 
 @dataclass(frozen=True, eq=False)

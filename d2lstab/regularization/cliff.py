@@ -133,14 +133,23 @@ def step(points: Tensor, learning_rate: float, clip: str | None = None, limit: f
     [[46.8, 64.5], [5.1, -2.5], [5.1, -2.5]]
     """
     slopes = gradient(points)
-    used = slopes
-    if clip is not None:
-        checks.choice("clip", clip, CLIPS, also="None or ")
-        checks.real("limit", limit, above=0)
-        # by norm: what max-norm does to the rows of a weight
-        rows = limit_rows(slopes.reshape(-1, 2), limit).reshape(slopes.shape)
-        used = rows if clip == "norm" else clip_by_value([slopes], limit)[0]
+    used = clipped(slopes, clip, limit)
     return Step(points, points - learning_rate * used, slopes, used)
+
+
+def clipped(slopes: Tensor, clip: str | None, limit: float) -> Tensor:
+    """Return the gradients ``slopes``, (…, 2), each clipped by itself, as `step` does.
+
+    >>> clipped(torch.tensor([3.0, 4.0]), "norm", 1.0), clipped(torch.tensor([3.0, 4.0]), None, 1.0)
+    (tensor([0.6000, 0.8000]), tensor([3., 4.]))
+    """
+    if clip is None:
+        return slopes
+    checks.choice("clip", clip, CLIPS, also="None or ")
+    if clip == "value":
+        return clip_by_value([slopes], limit)[0]
+    # what max-norm does to the rows of a weight
+    return limit_rows(slopes.reshape(-1, 2), limit).reshape(slopes.shape)
 
 
 @dataclass(frozen=True, eq=False)

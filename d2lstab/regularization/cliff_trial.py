@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from d2lstab import checks
-from d2lstab.regularization.cliff import LENGTH, Path, Step, gradient, loss, wall
-from d2lstab.regularization.clipping import clip_by_norm, clip_by_value
+from d2lstab.regularization.cliff import LENGTH, Path, Step, clipped, gradient, loss, wall
+from d2lstab.regularization.clipping import CLIPS
 
 STEPS = 10
 """Of each path."""
@@ -38,8 +38,8 @@ class CliffSpec:
 
     def __post_init__(self):
         as_python = {
-            "weight": _between("weight", self.weight, *WEIGHTS),
-            "height": _between("height", self.height, -REACH, REACH),
+            "weight": checks.between("weight", self.weight, *WEIGHTS),
+            "height": checks.between("height", self.height, -REACH, REACH),
             "learning_rate": checks.real("learning_rate", self.learning_rate, above=0),
             "limit": checks.real("limit", self.limit, above=0),
             "length": checks.integer("length", self.length, 1, 1000),
@@ -52,13 +52,6 @@ class CliffSpec:
         """The point (w, b), (2,), float64."""
         weight = torch.tensor(self.weight, dtype=torch.float64)
         return torch.stack([weight, wall(weight) + self.height])
-
-
-def _between(name: str, value: object, low: float, high: float) -> float:
-    number = checks.real(name, value)
-    if not low <= number <= high:
-        raise ValueError(f"{name} must be a number from {low:g} to {high:g}; got {value!r}.")
-    return number
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +74,17 @@ def try_cliff(spec: CliffSpec) -> CliffTrial:
     [77.94, 0.1, 0.14]
     """
     start = spec.start
-    points, slopes, used = [start.expand(3, 2)], [], []
+    clips, points, slopes, used = (None, *CLIPS), [start.expand(3, 2)], [], []
     for _ in range(STEPS):
         slopes.append(gradient(points[-1], spec.length))
-        plain, by_norm, by_value = slopes[-1]
-        by_norm = clip_by_norm([by_norm], spec.limit)
-        used.append(torch.stack([plain, *by_norm, *clip_by_value([by_value], spec.limit)]))
+        each = zip(slopes[-1], clips, strict=True)
+        used.append(torch.stack([clipped(slope, clip, spec.limit) for slope, clip in each]))
         points.append(points[-1] - spec.learning_rate * used[-1])
     slopes.append(gradient(points[-1], spec.length))
     points, slopes = torch.stack(points), torch.stack(slopes)
     losses, norms = loss(points, spec.length), slopes.norm(dim=-1)
     trial = CliffTrial(spec)
-    for number, clip in enumerate((None, "norm", "value")):
+    for number, clip in enumerate(clips):
         trial.steps[clip] = Step(start, points[1, number], slopes[0, number], used[0][number])
         trial.paths[clip] = Path(points[:, number], losses[:, number], norms[:, number])
     return trial

@@ -16,7 +16,7 @@ def drop(x: Tensor, p: float, generator: Generator | None = None) -> Tensor:
     >>> drop(torch.ones(6), 0.5, Generator().manual_seed(0))
     tensor([0., 0., 2., 0., 0., 0.])
     """
-    if checks.share("p", p) == 1:
+    if checks.between("p", p, 0, 1) == 1:
         return x * 0
     return x * mask(x, p, generator)
 

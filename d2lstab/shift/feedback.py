@@ -101,9 +101,8 @@ def lend(
     """
     checks.integer("months", months, 1)
     checks.integer("histories", histories, 1)
-    for name, value in (("repayment", repayment), ("explore", explore)):
-        if checks.real(name, value, 0) > 1:
-            raise ValueError(f"{name} must be 0 to 1; got {value:g}.")
+    checks.between("repayment", repayment, 0, 1)
+    checks.between("explore", explore, 0, 1)
     random = np.random.default_rng(checks.integer("seed", seed, 0))
     repaid = random.random((months, histories)) < repayment
     dice = random.random((months, histories))

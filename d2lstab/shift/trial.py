@@ -64,9 +64,7 @@ class ShiftSpec:
 
     def __post_init__(self):
         for name, low, high in (("covariate", -10, 10), ("label", 0, 1), ("concept", 0, 1)):
-            value = checks.real(name, getattr(self, name))
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be from {low} to {high}; got {value:g}.")
+            checks.between(name, getattr(self, name), low, high)
         checks.integer("size", self.size, 20, 2000)
         checks.choice("detector", self.detector, TESTS)
         checks.choice("correction", self.correction, CORRECTIONS)

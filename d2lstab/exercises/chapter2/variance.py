@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -40,10 +41,6 @@ def _default(
     return number(mean_square)
 
 
-def _default_with(**changes) -> Callable[..., Tensor]:
-    return lambda *case: _default(*case, **changes)
-
-
 DEFAULT_MEAN_SQUARE = Exercise(
     asks="a function of widths and mean_square that returns a number",
     cases=_linear_networks,
@@ -52,31 +49,31 @@ DEFAULT_MEAN_SQUARE = Exercise(
     mistakes=(
         Mistake(
             "the biases are missing: `nn.Linear` draws them at random as well.",
-            _default_with(biases=lambda n, m: 0.0),
+            partial(_default, biases=lambda n, m: 0.0),
         ),
         Mistake(
             "1/√n is the bound of the uniform distribution here, not its standard deviation.",
-            _default_with(weights=lambda n, m: 1 / n, biases=lambda n, m: 1 / n),
+            partial(_default, weights=lambda n, m: 1 / n, biases=lambda n, m: 1 / n),
         ),
         Mistake(
             "1/√n is the bound of the uniform distribution here, not its standard deviation.",
-            _default_with(weights=lambda n, m: 1 / n, biases=lambda n, m: 0.0),
+            partial(_default, weights=lambda n, m: 1 / n, biases=lambda n, m: 0.0),
         ),
         Mistake(
             "the weights' variance is too small by four: how wide is an interval from −b to b?",
-            _default_with(weights=lambda n, m: 1 / (12 * n), biases=lambda n, m: 1 / (12 * n)),
+            partial(_default, weights=lambda n, m: 1 / (12 * n), biases=lambda n, m: 1 / (12 * n)),
         ),
         Mistake(
             "the biases are drawn with another bound here: which fan does `nn.Linear` use for it?",
-            _default_with(biases=lambda n, m: 1 / (3 * m)),
+            partial(_default, biases=lambda n, m: 1 / (3 * m)),
         ),
         Mistake(
             "the units that a layer feeds stand where those that feed it should.",
-            _default_with(weights=lambda n, m: 1 / (3 * m), biases=lambda n, m: 1 / (3 * m)),
+            partial(_default, weights=lambda n, m: 1 / (3 * m), biases=lambda n, m: 1 / (3 * m)),
         ),
         Mistake(
             "these are He's weights, which one of the spellings in the documentation suggests.",
-            _default_with(weights=lambda n, m: 2 / n),
+            partial(_default, weights=lambda n, m: 2 / n),
         ),
         Mistake("this is its square root.", lambda *case: _default(*case).sqrt()),
         Mistake("the last layer is missing.", lambda widths, q: _default(widths[:-1], q)),

@@ -1,6 +1,7 @@
 """Exercises 5.8, 5.9: dropout, and the noise that it makes in a layer."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -37,10 +38,6 @@ def _dropped(
     return dropped if training else evaluated(x, dropped, p)
 
 
-def _dropped_with(**changes) -> Callable[..., Tensor]:
-    return lambda *case: _dropped(*case, **changes)
-
-
 DROP = Exercise(
     asks="a function of x, p, training and u that returns a tensor",
     cases=_layers,
@@ -49,36 +46,36 @@ DROP = Exercise(
     mistakes=(
         Mistake(
             "the units that stay are as they were: its mean over the masks is less than x.",
-            _dropped_with(scale=lambda p, kept: 1.0),
+            partial(_dropped, scale=lambda p, kept: 1.0),
         ),
         Mistake(
             "the units that stay are divided by p, the probability to go.",
-            _dropped_with(scale=lambda p, kept: 1 / p if p else 0.0),
+            partial(_dropped, scale=lambda p, kept: 1 / p if p else 0.0),
         ),
         Mistake(
             "the units that stay are multiplied where they should be divided.",
-            _dropped_with(scale=lambda p, kept: 1 - p),
+            partial(_dropped, scale=lambda p, kept: 1 - p),
         ),
         Mistake(
             "the units that stay are divided by the share that this mask has kept: its mean over "
             "the masks is not x, and a mask that keeps none is 0/0.",
-            _dropped_with(scale=lambda p, kept: 1 / kept.mean() if kept.any() else 0.0),
+            partial(_dropped, scale=lambda p, kept: 1 / kept.mean() if kept.any() else 0.0),
         ),
         Mistake(
             "the wrong ones are dropped: with a small p most units stay.",
-            _dropped_with(keep=torch.lt),
+            partial(_dropped, keep=torch.lt),
         ),
-        Mistake("a unit goes with p = 0: u may be 0.", _dropped_with(keep=torch.gt)),
+        Mistake("a unit goes with p = 0: u may be 0.", partial(_dropped, keep=torch.gt)),
         Mistake(
-            "in evaluation, too, units are dropped.", _dropped_with(evaluated=lambda x, d, p: d)
+            "in evaluation, too, units are dropped.", partial(_dropped, evaluated=lambda x, d, p: d)
         ),
         Mistake(
             "in evaluation it is scaled once more; training has seen to that.",
-            _dropped_with(evaluated=lambda x, d, p: (1 - p) * x),
+            partial(_dropped, evaluated=lambda x, d, p: (1 - p) * x),
         ),
         Mistake(
             "in evaluation it is divided, too; nothing was dropped there.",
-            _dropped_with(evaluated=lambda x, d, p: x / (1 - p)),
+            partial(_dropped, evaluated=lambda x, d, p: x / (1 - p)),
         ),
     ),
     not_finite="it holds NaN or Inf. Is p 1, and what is 0/0?",
