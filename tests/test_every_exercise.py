@@ -6,6 +6,7 @@ import test_exercises_chapter2
 import test_exercises_chapter3
 import test_exercises_chapter4
 import test_exercises_chapter5
+import test_exercises_chapter6
 from mistakes import made, unmade
 
 from d2lstab.exercises import CHECKERS, check
@@ -18,6 +19,7 @@ CHAPTERS = (
     test_exercises_chapter3,
     test_exercises_chapter4,
     test_exercises_chapter5,
+    test_exercises_chapter6,
 )
 RIGHT = {number: answer for chapter in CHAPTERS for number, answer in chapter.RIGHT.items()}
 WRONG = [mistake for chapter in CHAPTERS for mistake in chapter.WRONG]

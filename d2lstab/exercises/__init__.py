@@ -10,7 +10,7 @@ import html
 import numbers
 from dataclasses import dataclass
 
-from d2lstab.exercises import chapter1, chapter2, chapter3, chapter4, chapter5
+from d2lstab.exercises import chapter1, chapter2, chapter3, chapter4, chapter5, chapter6
 from d2lstab.exercises.answers import AnswerError
 
 __all__ = ["Result", "check"]
@@ -21,6 +21,7 @@ CHECKERS = {
     **chapter3.CHECKERS,
     **chapter4.CHECKERS,
     **chapter5.CHECKERS,
+    **chapter6.CHECKERS,
 }
 """Every checker by the number of its exercise: (answer, seed) → None, or an `AnswerError`."""
 

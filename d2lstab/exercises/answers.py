@@ -50,7 +50,7 @@ def call(answer: object, arguments: tuple, asks: str, raised: dict[str, str]) ->
             "Your function returns nothing yet: write its body, and end it with return."
         )
     for number, (copy, argument) in enumerate(zip(copies, arguments, strict=True), 1):
-        if isinstance(argument, Tensor) and not _close(copy.detach(), argument, 1e-9):
+        if isinstance(argument, Tensor) and not _kept(copy.detach(), argument):
             raise AnswerError(f"Your function leaves its argument number {number} changed.")
     return value
 
@@ -82,6 +82,13 @@ def _close(value: Tensor, truth: Tensor, tolerance: float) -> bool:
         return False
     scale = max(truth.abs().max().item(), 1e-300) if truth.numel() else 1.0
     return bool(((value - truth).abs() <= tolerance * scale).all())  # False for NaN
+
+
+def _kept(copy: Tensor, argument: Tensor) -> bool:
+    """Whether nothing was written into a copy, gaps (NaN) included."""
+    return torch.equal(copy.isnan(), argument.isnan()) and _close(
+        copy.nan_to_num(), argument.nan_to_num(), 1e-9
+    )
 
 
 def _short(value: object, length: int = 60) -> str:
