@@ -25,7 +25,8 @@ LEFT_OUT := exercises \
 	4-notice-the-shift 5-follow-the-concept 2-normalize-the-weights 4-scale-the-weights \
 	5-go-deep 6-test-the-story 2-decay-the-weights 3-drop-units 4-perturb-the-inputs \
 	6-limit-the-weights 7-control-the-step 3-compare-activations 4-turn-the-knobs \
-	6-close-the-loop 3-mind-the-batch 5-clip-the-gradient 2-use-every-tool
+	6-close-the-loop 3-mind-the-batch 5-clip-the-gradient 2-use-every-tool \
+	1-find-the-cure
 TESTS := -m "not once" $(patsubst %,--ignore-glob=*/%.ipynb,$(LEFT_OUT))
 else
 $(error SET is pinned or modern, not '$(SET)')

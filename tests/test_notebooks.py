@@ -25,7 +25,7 @@ MATH = re.compile(r"\$\$.+?\$\$|\$.+?\$", re.DOTALL)
 OTHER_NOTATION = (
     r"\\varepsilon",
     r"\\ln\b",
-    r"\\mathbb\s*\{?E",
+    r"\\mathbb\s*\{?E|(?<!mathrm )(?<![A-Za-z\\])E(?=[\[_])",
     r"\\(mathrm|text)\{(Var|Cov)\}",
     r"\\mathbf\s*\{?\w\}?\^T",
     r"\\mathbf\s*\{?a\}?_\{?[l0L]\b",
@@ -235,6 +235,14 @@ def test_there_are_lessons_and_exercises():
     assert {path.parent.name for path in SOURCES} == {
         path.parent.name for path in NOTEBOOKS if path.name == "exercises.ipynb"
     }
+
+
+def test_the_page_for_the_wall_links_to_every_lesson_by_number_and_title():
+    text = "\n".join(prose(read(COURSE / "07-look-back/1-find-the-cure.ipynb")))
+    for path in (path for path in LESSONS if path.parent.name[:2] not in ("00", "07")):
+        number = f"{int(path.parent.name[:2])}.{path.name[0]}"
+        title = prose(read(path))[0].splitlines()[0].removeprefix("# ")
+        assert f"[{number} {title}](../{relative(path)})" in text
 
 
 @every_notebook
