@@ -5,12 +5,14 @@ import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import make_houses
 import numpy as np
 import pandas as pd
 import pytest
+import tomllib
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mean_squared_error
@@ -21,6 +23,7 @@ from d2lstab.houses import source
 from d2lstab.houses.source import fetch, load
 from d2lstab.houses.table import Preparation, folds, log_prices, log_rmse, submission
 
+ROOT = Path(__file__).resolve().parent.parent
 HOUSES = load()
 FILE = bytes(range(256)) * 40
 SHA1 = hashlib.sha1(FILE).hexdigest()
@@ -171,6 +174,13 @@ def test_a_full_folder_need_not_be_writable(book, tmp_path, monkeypatch):
 def test_the_script_makes_the_stored_file_byte_for_byte(part):
     stored = (make_houses.FOLDER / f"houses-{part}.csv").read_bytes()
     assert make_houses.text(part).encode() == stored
+
+
+def test_the_stored_files_are_installed_with_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (pattern,) = project["tool"]["setuptools"]["package-data"]["d2lstab"]
+    assert {*(ROOT / "d2lstab").glob(pattern)} == {*make_houses.FOLDER.glob("houses-*.csv")}
+    assert len([*make_houses.FOLDER.glob("houses-*.csv")]) == 2
 
 
 def test_invented_houses_hold_together():

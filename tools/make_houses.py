@@ -1,6 +1,6 @@
 """Make the small table of houses that chapter 6 uses where the real one cannot be fetched.
 
-    python tools/make_houses.py        # writes notebooks/06-house-prices/houses-*.csv
+    python tools/make_houses.py        # writes d2lstab/houses/houses-*.csv
 
 It has the columns of the Kaggle competition on house prices in their order, with the categories and
 units of its data description, and not one row of its data: every house is drawn here, from one
@@ -21,7 +21,7 @@ import math
 import random
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "notebooks" / "06-house-prices"
+FOLDER = Path(__file__).resolve().parent.parent / "d2lstab" / "houses"
 ROWS = {"train": 240, "test": 160}
 SEED = 14
 

@@ -17,7 +17,7 @@ REAL = {
 }
 """The competition's two files in the book's data hub, and their SHA-1 as the book has it."""
 
-SMALL = Path(__file__).resolve().parents[2] / "notebooks" / "06-house-prices"
+SMALL = Path(__file__).resolve().parent
 CACHE = Path(os.path.expanduser("~"), ".cache", "d2lstab")
 _ATTEMPTS = 3
 
