@@ -44,7 +44,7 @@ class Activation:
         of autograd, with PyTorch's own choice where the function has a kink.
     module : the class that builds the layer.
     code : how a reader writes that layer in plain PyTorch.
-    flat_below, flat_above : a unit is *saturated* where its pre-activation lies below
+    flat_below, flat_above : a unit is *saturated* where its preactivation lies below
         ``flat_below`` or above ``flat_above``: from there on |φ'| stays under 1 % of its largest
         value (`FLAT_SHARE`). −inf and +inf where that never happens; both finite ones are opposite.
     """

@@ -11,7 +11,7 @@ from d2lstab import checks
 def correlations(network: nn.Module, inputs: Tensor | tuple, *, seed: int = 0) -> np.ndarray:
     """Return the mean correlation over pairs of examples, layer by layer in the order they ran.
 
-    The correlation of two examples is the cosine between their vectors of pre-activations, which
+    The correlation of two examples is the cosine between their vectors of preactivations, which
     is what a layer (a module that owns a weight of two or more dimensions) puts out, bias
     included: c of Poole et al. 2016, arXiv:1606.05340. No mean is subtracted.
 

@@ -2,7 +2,7 @@
 
 Each layer draws n units, so that the mean of φ² over them is off by a random factor of relative
 variance (E φ⁴/(E φ²)² − 1)/n, and likewise on the way back. The logarithms of these factors add
-up over layers (Hanin & Nica 2018, arXiv:1812.05994: 5/n per layer for ReLU). Here they are carried
+up over layers (Hanin & Nica 2020, arXiv:1812.05994: 5/n per layer for ReLU). Here they are carried
 through the slopes of the maps, and averaged over a batch whose examples share the weights.
 """
 
@@ -68,7 +68,7 @@ class _Noise:
         self.weight_share = signal.factor * signal.square.mean(1) / squares
         c2, rho2 = self._squared_cosines()
         self.alike, self.rho = signal.over_pairs(1.0, c2), signal.over_pairs(1.0, rho2)
-        # what fixes the sum of squares of the pre-activations takes its part of the noise away
+        # what fixes the sum of squares of the preactivations takes its part of the noise away
         sphere = self.weight_share[:-1] ** 2 * (spec.init == "orthogonal")
         sphere = 2 * self.alike * (1.0 if spec.norm in PER_EXAMPLE else sphere)
         kurtosis, slope_kurtosis, shared, centred = (

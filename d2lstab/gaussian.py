@@ -1,4 +1,4 @@
-"""Expectations over Gaussian pre-activations: E f(z) and E f(u) f(v), for any activation function.
+"""Expectations over Gaussian preactivations: E f(z) and E f(u) f(v), for any activation function.
 
 Gauss–Hermite quadrature needs thousands of nodes where a function has a kink at 0 or bends within
 a small part of z's range (tanh at a large variance). So the half-lines are cut into panels that

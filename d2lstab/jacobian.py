@@ -99,7 +99,7 @@ def predict_mean_square(activation: str, variances: Sequence[float], weight_std:
     """Return the mean squared singular value of ∏ D_l W_l in the limit of infinite width.
 
     activation : a name in `ACTIVATIONS`.
-    variances : of the pre-activations, one per layer, ≥ 0.
+    variances : of the preactivations, one per layer, ≥ 0.
     weight_std : σ_w; the weights have variance σ_w²/width, Gaussian or orthogonal.
 
     The product of the layers' χ = σ_w² E[φ'(√q z)²], z ~ N(0, 1) (Pennington et al. 2017, arXiv
@@ -134,7 +134,7 @@ def predict_spread(activation: str, variances: Sequence[float], *, orthogonal: b
 
 
 def _derivative_moments(name: str, variances: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """E[φ'²] and E[φ'⁴] over normal pre-activations of each variance."""
+    """E[φ'²] and E[φ'⁴] over normal preactivations of each variance."""
     slope = derivative(checks.choice("activation", name, ACTIVATIONS))
     q = np.array([checks.real("variances", variance, 0) for variance in variances])
     return expectation(lambda z: slope(z) ** 2, q), expectation(lambda z: slope(z) ** 4, q)

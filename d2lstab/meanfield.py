@@ -1,7 +1,7 @@
 """Mean-field theory: what an infinitely wide random network does to variance and correlation.
 
 Of a wide layer z = W h + b with W_ij ~ N(0, σ_w²/n) and b_i ~ N(0, σ_b²) only two numbers matter:
-the variance q of a pre-activation, and the correlation c of the pre-activations of two inputs.
+the variance q of a preactivation, and the correlation c of the preactivations of two inputs.
 Both follow maps from layer to layer (Poole et al. 2016, arXiv:1606.05340); the maps' slopes say
 how deep a signal and a gradient can travel (Schoenholz et al. 2017, arXiv:1611.01232).
 """
@@ -36,7 +36,7 @@ class Phase:
     """Where a plain, infinitely wide network of random weights stands.
 
     activation, weight_std, bias_std : φ, σ_w (weights have variance σ_w²/fan_in) and σ_b.
-    variance : q*, where the variance of the pre-activations settles, starting from inputs of second
+    variance : q*, where the variance of the preactivations settles, starting from inputs of second
         moment 1; 0 where it dies and inf where it diverges.
     correlation : c*, where the correlation of two different inputs settles.
     chi : χ₁ = σ_w² E[φ'(√q* z)²], the factor of a gradient's squared norm per layer. φ' is what

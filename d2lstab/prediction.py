@@ -30,7 +30,7 @@ class MeanField:
 
     activation_std, activation_gradient_norm, weight_gradient_norm : as in `SignalProfile`.
     correlation : mean over pairs of examples of the cosine between their vectors of
-        pre-activations (what the linear layer puts out, bias included); `correlations` measures it.
+        preactivations (what the linear layer puts out, bias included); `correlations` measures it.
     band : for each of the first three names, the 5 % and the 95 % quantile over seeds at the
         network's own width.
     missing : "" or one sentence that says for what there is no theory.

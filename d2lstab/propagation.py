@@ -118,7 +118,7 @@ class Propagation:
     factor : fan_in · variance of a weight, (L + 1,).
     square : second moment of what enters layer l, per unit, after dropout, (L + 1, G).
     apart : square minus the product of two inputs, per unit, (L + 1, K).
-    log_variance : ln of the pre-activations' variance as the activation sees it, (L, G).
+    log_variance : ln of the preactivations' variance as the activation sees it, (L, G).
     """
 
     def __init__(self, spec: NetworkSpec, batch: Batch):
@@ -149,7 +149,7 @@ class Propagation:
         self.log_variance = np.empty((depth, groups))
         self.log_typical = np.empty(depth)
         self.log_distance = np.empty((depth, bins))
-        self.stretch = np.ones(depth)  # what the norm divides the squared pre-activations by
+        self.stretch = np.ones(depth)  # what the norm divides the squared preactivations by
         self.mean = np.zeros((depth + 1, groups))
         self.correlation = np.empty(depth + 1)
         square, apart = batch.square, batch.square.mean() - batch.products

@@ -38,7 +38,7 @@ class RecurrentSpec:
         update gate z (in PyTorch and in the book z = 1 keeps). All other biases are 0; a tanh RNN
         has no gate and ignores it.
     input_gain : scales the input weights, ≥ 0. At 1 the standardized inputs give each
-        pre-activation a standard deviation of about 1; at 0 the state stays 0, where tanh is
+        preactivation a standard deviation of about 1; at 0 the state stays 0, where tanh is
         linear.
     seed : fixes the weights, 0 ≤ seed < 2³².
 

@@ -75,7 +75,7 @@ class BenchFigure:
         axes, half = self.signals, (CENTRES[1] - CENTRES[0]) / 2
         axes.set_title("what the activation receives", **_TITLE)
         axes.set(xlim=(CENTRES[0] - half, CENTRES[-1] + half))
-        axes.set_xlabel("signal (activation flat where grey)")
+        axes.set_xlabel("signal (activation flat where gray)")
         axes.set_ylabel("hidden layer", labelpad=1)
         axes.set_xticks(range(-6, 7, 2), ["≤−6", "−4", "−2", "0", "2", "4", "≥6"])
         self.flat = [

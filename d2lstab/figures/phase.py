@@ -156,7 +156,7 @@ class PhaseFigure:
         diagram : of the network's activation function, or the reason why there is none.
         weight_std, bias_std : σ_w and σ_b, where the point stands; beyond the axes, an arrow at
             their end points there. σ_w None: no point.
-        correlation : mean cosine of the pre-activations of pairs of inputs, (layers,).
+        correlation : mean cosine of the preactivations of pairs of inputs, (layers,).
         theory : of the same network, or None.
         plain : False where the network is none of those that the diagram is of: the point is empty.
         """

@@ -64,7 +64,7 @@ EDGE_OF_CHAOS = Exercise(
     mistakes=(
         Mistake("this is σ_w².", lambda *case: _edge(*case) ** 2),
         Mistake(
-            "the biases are not in it: they widen the pre-activations.",
+            "the biases are not in it: they widen the preactivations.",
             lambda phi, derivative, bias_std: (
                 derivative(torch.zeros((), dtype=torch.float64)) ** -1
             ),
@@ -73,9 +73,9 @@ EDGE_OF_CHAOS = Exercise(
             "bias_std was taken for the variance of the biases.",
             lambda phi, derivative, bias_std: _edge(phi, derivative, bias_std**0.5),
         ),
-        Mistake("the variance of the pre-activations was taken for 1.", _slope_at(lambda b: 1.0)),
+        Mistake("the variance of the preactivations was taken for 1.", _slope_at(lambda b: 1.0)),
         Mistake(
-            "the pre-activations have the variance of the biases alone here; what do the weights "
+            "the preactivations have the variance of the biases alone here; what do the weights "
             "bring?",
             _slope_at(lambda b: b * b),
         ),

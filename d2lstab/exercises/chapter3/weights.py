@@ -174,7 +174,7 @@ def _check_shape(weights: Tensor, ratio: Tensor) -> None:
             raise AnswerError(hint)
     raise AnswerError(
         f"The weights are off by {_distance(weights, ratio):.0%} of the exact ratio. Do they rise "
-        "towards where the target is?"
+        "toward where the target is?"
     )
 
 

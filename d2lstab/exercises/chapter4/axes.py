@@ -118,7 +118,7 @@ GROUP_NORM = Exercise(
     parts=("the output",),
     mistakes=(
         Mistake(
-            "the groups are interleaved: channel 0 is not with its neighbour, but with channel "
+            "the groups are interleaved: channel 0 is not with its neighbor, but with channel "
             "`groups`.",
             lambda x, groups, eps: _by(x, (len(x), -1, groups, *x.shape[2:]), (1, 3, 4), eps),
         ),

@@ -51,7 +51,7 @@ COSINE = Exercise(
             lambda x, W: x @ W.T / _lengths(x) ** 2 / _lengths(W).T ** 2,
         ),
         Mistake(
-            "this is the *centred* cosine, Pearson's correlation.",
+            "this is the *centered* cosine, Pearson's correlation.",
             lambda x, W: F.cosine_similarity(_centred(x)[:, None], _centred(W)[None], dim=2),
         ),
     ),

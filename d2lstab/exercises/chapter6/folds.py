@@ -74,7 +74,7 @@ TUNED = Exercise(
             _with(centred="all"),
         ),
         Mistake(
-            "there is no bias: the penalty pulls the level of all prices towards 0.",
+            "there is no bias: the penalty pulls the level of all prices toward 0.",
             _with(centred="none"),
         ),
         Mistake(

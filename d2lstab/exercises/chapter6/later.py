@@ -49,7 +49,7 @@ LATER = Exercise(
             lambda chances, m, e: chances,
         ),
         Mistake(
-            "they favour houses that are typical of training.",
+            "they favor houses that are typical of training.",
             lambda chances, m, e: 1 / _weights(chances, m, e),
         ),
         Mistake(
