@@ -17,7 +17,8 @@ else ifeq ($(SET),modern)
 VENV := .venv-modern
 REQUIREMENTS := requirements-modern.txt
 # What is left out does not depend on what is newer here, or takes long and is torch (or, in chapter
-# 3, scikit-learn) nearly alone. What is left has a lesson or more of every chapter.
+# 3, scikit-learn) nearly alone. Left are the first lesson, one with scikit-learn, one with pandas, and
+# the page that has cells of every chapter.
 LEFT_OUT := exercises \
 	2-trace-backpropagation 5-go-back-through-time 6-watch-a-network-train 7-compare-the-cures \
 	8-train-without-gradients 1-break-the-symmetry 2-keep-the-variance 3-aim-for-isometry \
@@ -26,7 +27,7 @@ LEFT_OUT := exercises \
 	5-go-deep 6-test-the-story 2-decay-the-weights 3-drop-units 4-perturb-the-inputs \
 	6-limit-the-weights 7-control-the-step 3-compare-activations 4-turn-the-knobs \
 	6-close-the-loop 3-mind-the-batch 5-clip-the-gradient 2-use-every-tool \
-	1-find-the-cure
+	1-find-the-cure 1-multiply-many-numbers 4-find-the-edge-of-chaos 1-name-the-shift 1-choose-the-axes
 TESTS := -m "not once" $(patsubst %,--ignore-glob=*/%.ipynb,$(LEFT_OUT))
 else
 $(error SET is pinned or modern, not '$(SET)')

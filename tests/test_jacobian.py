@@ -17,6 +17,8 @@ from d2lstab.jacobian import (
     singular_values,
 )
 
+pytestmark = pytest.mark.once
+
 
 def draw(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -12,6 +12,8 @@ from d2lstab import NetworkSpec, build
 from d2lstab.datasets import digits
 from d2lstab.lsuv import lsuv_
 
+pytestmark = pytest.mark.once
+
 INPUTS = digits(200).inputs
 
 

@@ -17,6 +17,8 @@ from d2lstab.datasets import digits
 from d2lstab.initialization import INITIALIZATIONS
 from d2lstab.prediction import MeanField, predict
 
+pytestmark = pytest.mark.once
+
 CURVES = ("activation_std", "activation_gradient_norm", "weight_gradient_norm")
 
 

@@ -23,6 +23,8 @@ from d2lstab.products import (
     predict_lyapunov,
 )
 
+pytestmark = pytest.mark.once
+
 # digits of the significand, exponent of the smallest normal number, exponent of the largest:
 # IEEE 754-2019, table 3.5, and bfloat16 with the exponents of float32
 FORMATS = {
