@@ -13,6 +13,17 @@ def made(checker, mistake):
     return answer
 
 
+def part(function, number, change):
+    """Answers of which one part is changed by a mistake: (value, case) → value."""
+
+    def answer(*case):
+        values = list(function(*case))
+        values[number] = change(values[number], *case)
+        return values
+
+    return answer
+
+
 def unmade(checkers, wrong):
     """Hints of the checkers that none of the wrong answers (exercise, answer, hint) is to get."""
     expected = {number: [hint for n, _, hint in wrong if n == number] for number in checkers}

@@ -10,6 +10,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from mistakes import part
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
@@ -415,17 +416,6 @@ def careless(kind):
 
 def one_kind(P, Q):
     return sorted(kinds(P, Q))[:1]
-
-
-def part(function, number, change):
-    """Answers of which one part is changed by a mistake: (value, case) → value."""
-
-    def answer(*case):
-        values = list(function(*case))
-        values[number] = change(values[number], *case)
-        return values
-
-    return answer
 
 
 def rows(table):

@@ -11,6 +11,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from mistakes import part
 from scipy import integrate, stats
 from torch import nn
 from torch.optim.swa_utils import update_bn
@@ -180,10 +181,10 @@ RIGHT = {
 
 def by_hand(network, x):
     """Take the statistics layer by layer, and the biased variances, which differ little."""
-    for part in network:
-        if isinstance(part, nn.BatchNorm1d):
-            part.running_mean, part.running_var = x.mean(0).detach(), x.var(0, False).detach()
-        x = part(x)
+    for layer in network:
+        if isinstance(layer, nn.BatchNorm1d):
+            layer.running_mean, layer.running_var = x.mean(0).detach(), x.var(0, False).detach()
+        x = layer(x)
     return network
 
 
@@ -369,17 +370,6 @@ def test_the_ground_of_a_linear_network_moves_by_the_closed_form():
 
 
 # Wrong answers, and a part of the hint that each must get
-
-
-def part(function, number, change):
-    """Answers of which one part is changed by a mistake: (value, case) → value."""
-
-    def answer(*case):
-        values = list(function(*case))
-        values[number] = change(values[number], *case)
-        return values
-
-    return answer
 
 
 def unless(norm, means):

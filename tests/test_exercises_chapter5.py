@@ -10,6 +10,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from mistakes import part
 from sklearn.linear_model import Ridge
 from torch import nn
 from torch.optim.adam import adam
@@ -281,13 +282,13 @@ def test_penalties_of_priors_find_the_likeliest_weights():
 
 def test_the_two_adams_are_those_of_pytorch_over_several_steps():
     w = normal(5)
-    for part, optimizer in enumerate((adam, adamw)):
+    for number, optimizer in enumerate((adam, adamw)):
         ours, m, v = w.clone(), torch.zeros(5).double(), torch.zeros(5).double()
         theirs, state = w.clone(), ([m.clone()], [v.clone()], [], [torch.tensor(0.0)])
         for t in range(1, 5):
             g = normal(5, seed=t)
-            penalized = g + 0.3 * ours if part == 0 else g
-            ours = CHECKERS["5.7"].truth(ours, g, m, v, t, 0.1, 0.3)[part]
+            penalized = g + 0.3 * ours if number == 0 else g
+            ours = CHECKERS["5.7"].truth(ours, g, m, v, t, 0.1, 0.3)[number]
             m, v = 0.9 * m + 0.1 * penalized, 0.999 * v + 0.001 * penalized**2
             optimizer(
                 [theirs], [g], *state, amsgrad=False, beta1=0.9, beta2=0.999, lr=0.1,
@@ -419,17 +420,6 @@ def test_patience_is_that_of_a_look_back():
 
 
 # Wrong answers, and a part of the hint that each must get
-
-
-def part(function, number, change):
-    """Answers of which one part is changed by a mistake: (value, case) → value."""
-
-    def answer(*case):
-        values = list(function(*case))
-        values[number] = change(values[number], *case)
-        return values
-
-    return answer
 
 
 def weights(change):

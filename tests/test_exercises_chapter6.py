@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mistakes import part
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
@@ -276,17 +277,6 @@ def test_the_best_classifier_s_weights_are_the_ratio():
 
 
 # Wrong answers, and a part of the hint that each must get
-
-
-def part(function, number, change):
-    """Answers of which one part is changed by a mistake: (value, case) → value."""
-
-    def answer(*case):
-        values = list(function(*case))
-        values[number] = change(values[number], *case)
-        return values
-
-    return answer
 
 
 def together(train, new):
