@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from execute_notebooks import WIDGET, clean, lessons
+from execute_notebooks import WIDGET, clean, lesson_number, lessons
 
 pytestmark = pytest.mark.once
 
@@ -151,7 +151,11 @@ def incomplete_closing(notebook):
 
 
 def broken_links(notebook, folder=Path(__file__).parent):
-    links = re.findall(r"\]\(([^)#\s]+)", "\n".join(prose(notebook)))
+    return broken_links_of("\n".join(prose(notebook)), folder)
+
+
+def broken_links_of(text, folder):
+    links = re.findall(r"\]\(([^)#\s]+)", text)
     local = [link for link in links if not re.match(r"[a-z]+:", link)]
     return [link for link in local if not (folder / link).exists()]
 
@@ -240,9 +244,8 @@ def test_there_are_lessons_and_exercises():
 def test_the_page_for_the_wall_links_to_every_lesson_by_number_and_title():
     text = "\n".join(prose(read(COURSE / "07-look-back/1-find-the-cure.ipynb")))
     for path in (path for path in LESSONS if path.parent.name[:2] not in ("00", "07")):
-        number = f"{int(path.parent.name[:2])}.{path.name[0]}"
         title = prose(read(path))[0].splitlines()[0].removeprefix("# ")
-        assert f"[{number} {title}](../{relative(path)})" in text
+        assert f"[{lesson_number(path)} {title}](../{relative(path)})" in text
 
 
 @every_notebook

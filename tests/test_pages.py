@@ -8,7 +8,7 @@ import pytest
 from contents import CONTENTS, STATED, contents, minutes, stated_minutes
 from execute_notebooks import lessons
 from glossary import GLOSSARY, glossary, terms
-from test_notebooks import MATH, good_notebook, prose, relative
+from test_notebooks import MATH, broken_links_of, good_notebook, prose, relative
 
 pytestmark = pytest.mark.once
 
@@ -20,9 +20,7 @@ DEFINED = re.compile(r"^\| (.*?) \|.*\[\d\.\d\]\((.*?)\) \|$", re.MULTILINE)
 
 @pytest.mark.parametrize("path", PAGES, ids=relative)
 def test_relative_links_of_a_page_lead_to_files(path):
-    links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
-    local = [link for link in links if not re.match(r"[a-z]+:", link)]
-    assert [link for link in local if not (path.parent / link).exists()] == []
+    assert broken_links_of(path.read_text(encoding="utf-8"), path.parent) == []
 
 
 def test_the_glossary_has_every_term_that_the_lessons_mark():

@@ -12,11 +12,12 @@ from itertools import groupby
 from pathlib import Path
 
 import nbformat
-from execute_notebooks import lessons
+from execute_notebooks import lesson_number, lessons
 
 CONTENTS = Path(__file__).resolve().parent.parent / "notebooks/00-start-here/contents.md"
 WORDS_PER_MINUTE, LINES_OF_CODE_PER_MINUTE = 200, 20
 MINUTES = {"formula": 1, "figure": 1, "lab": 5}
+FORMULA = re.compile(r"\$\$.+?\$\$", re.DOTALL)
 STATED = re.compile(r"(?<=\*\*You need\*\* )(about )?(\d+)(?= minutes)")
 
 HEAD = f"""# Contents
@@ -33,13 +34,13 @@ def minutes(notebook):
     """Return the minutes that a lesson takes to read, to the nearest 5."""
     prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     code = [c for c in notebook.cells if c.cell_type == "code"]
-    words = re.sub(r"\$\$.+?\$\$|\]\([^)]*\)", " ", prose, flags=re.DOTALL).split()
+    words = re.sub(r"\]\([^)]*\)", " ", FORMULA.sub(" ", prose)).split()
     figures = [cell for cell in code if any("image/png" in o.get("data", {}) for o in cell.outputs)]
     labs = [cell for cell in figures if "Lab(" in cell.source]
     total = (
         len(words) / WORDS_PER_MINUTE
         + sum(len(cell.source.splitlines()) for cell in code) / LINES_OF_CODE_PER_MINUTE
-        + MINUTES["formula"] * len(re.findall(r"\$\$.+?\$\$", prose, re.DOTALL))
+        + MINUTES["formula"] * len(FORMULA.findall(prose))
         + MINUTES["figure"] * (len(figures) - len(labs))
         + MINUTES["lab"] * len(labs)
     )
@@ -61,8 +62,8 @@ def contents():
         for path in paths:
             notebook = nbformat.read(path, as_version=4)
             title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
-            number = f"{int(chapter.name[:2])}.{path.name[0]}"
-            text += f"| [{number} {title}](../{chapter.name}/{path.name}) | {minutes(notebook)} |\n"
+            link = f"[{lesson_number(path)} {title}](../{chapter.name}/{path.name})"
+            text += f"| {link} | {minutes(notebook)} |\n"
             total += minutes(notebook)
         if (exercises := chapter / "exercises.ipynb").exists():
             text += f"\n[{_exercises(exercises)} exercises](../{chapter.name}/{exercises.name})\n"

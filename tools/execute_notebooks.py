@@ -25,6 +25,11 @@ def lessons(root=ROOT):
     return [path for path in paths if not skipped & set(path.relative_to(root).parts)]
 
 
+def lesson_number(path):
+    """Return the number by which the course calls a lesson: 1.4."""
+    return f"{int(path.parent.name[:2])}.{path.name[0]}"
+
+
 def clean(notebook):
     """Remove from an executed notebook what differs between machines or needs a kernel."""
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}

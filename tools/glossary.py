@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import nbformat
-from execute_notebooks import lessons
+from execute_notebooks import lesson_number, lessons
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 GLOSSARY = NOTEBOOKS / "00-start-here" / "glossary.md"
@@ -38,8 +38,7 @@ def glossary():
     rows, names = {}, {}
     for path in lessons():
         notebook = nbformat.read(path, as_version=4)
-        number = f"{int(path.parent.name[:2])}.{path.name[0]}"
-        link = f"[{number}](../{path.parent.name}/{path.name})"
+        link = f"[{lesson_number(path)}](../{path.parent.name}/{path.name})"
         for cell in notebook.cells:
             for english, chinese in terms(cell.source) if cell.cell_type == "markdown" else []:
                 key = (_name(english).lower().removesuffix("s"), chinese)  # one for both numbers

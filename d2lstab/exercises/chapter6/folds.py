@@ -1,6 +1,7 @@
 """Exercises 6.8, 6.9: a penalty chosen over folds, and how sure a difference of folds is."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -58,33 +59,31 @@ def _chosen(**how: object) -> Callable[..., Tensor]:
     return lambda *case: case[3][_scores(*case, **how).argmin()]
 
 
-def _with(**how: object) -> Callable[..., Tensor]:
-    return lambda *case: _scores(*case, **how)
-
-
 TUNED = Exercise(
     asks="a function of X, y, folds and penalties that returns a tensor and a number",
     cases=_tasks,
     truth=lambda *case: (_scores(*case), _chosen()(*case)),
     parts=("the scores", "the chosen penalty"),
     mistakes=(
-        Mistake("these are errors on the houses that were fitted.", _with(judged="training")),
+        Mistake(
+            "these are errors on the houses that were fitted.", partial(_scores, judged="training")
+        ),
         Mistake(
             "the means were taken before the folds, of the held-out houses, too.",
-            _with(centred="all"),
+            partial(_scores, centred="all"),
         ),
         Mistake(
             "there is no bias: the penalty pulls the level of all prices toward 0.",
-            _with(centred="none"),
+            partial(_scores, centred="none"),
         ),
         Mistake(
             "the squares of all houses were averaged before the root; asked is the mean over the "
             "folds of each fold's own score.",
-            _with(pooled=True),
+            partial(_scores, pooled=True),
         ),
         Mistake(
             "the penalty is n times too small: the squares are averaged, and the penalty is not.",
-            _with(n=1),
+            partial(_scores, n=1),
         ),
         Mistake(
             "n is that of all houses; the mean is over those that are fitted.",
