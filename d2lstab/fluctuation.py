@@ -151,10 +151,10 @@ class _Noise:
 
 def _gamma(variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """E ln and Var ln of a gamma variable of mean 1 and that variance, as sums of squares are."""
-    from scipy.special import digamma, polygamma
+    from scipy.special import digamma, zeta
 
     shape = 1 / np.clip(variance, 1e-12, 1e6)
-    return digamma(shape) - np.log(shape), polygamma(1, shape)
+    return digamma(shape) - np.log(shape), zeta(2, shape)  # the trigamma function
 
 
 def _forward(noise: _Noise) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,5 @@
 """Listen to one pass through any module: which layers run, what they put out, what comes back."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +11,6 @@ from torch.overrides import TorchFunctionMode
 
 from d2lstab import checks
 from d2lstab.activations import ACTIVATIONS, Activation
-from d2lstab.statistics import square_sum
 
 # The names under which PyTorch knows the activation functions, each with whether it works in place.
 _BY_CALL = {name: (act, False) for name, act in ACTIVATIONS.items() if name != "linear"}
@@ -26,9 +24,8 @@ class LayerRecord:
 
     weights : its trainable parameters of two or more dimensions.
     unit_dim : the dimension of its output that counts units.
-    outputs : what it put out, detached, as it stands when the forward pass ends.
+    outputs : what it put out, as it stands when the forward pass ends.
     pre_activations : what its activation functions were given, with the function.
-    gradient_square_sum : Σ(∂loss/∂output)² after `Recorder.backward`; NaN if none arrived.
     """
 
     name: str
@@ -36,7 +33,6 @@ class LayerRecord:
     unit_dim: int
     outputs: list[Tensor] = field(default_factory=list)
     pre_activations: list[tuple[Activation, Tensor]] = field(default_factory=list)
-    gradient_square_sum: float = math.nan
 
 
 class Recorder(TorchFunctionMode):
@@ -80,8 +76,10 @@ class Recorder(TorchFunctionMode):
                     for place in _upwards(name):
                         held[place] = held.get(place, 0) + 1
         for name, own in weights.items():
-            alone = [place for place in _upwards(name) if place and held[place] == 1]
-            block = alone[-1] if alone else name
+            block = name
+            for place in _upwards(name):
+                if place and held[place] == 1:
+                    block = place
             unit_dim = 1 if own[0].ndim > 2 else -1  # convolutions: (batch, channel, …)
             trainable = [weight for weight in own if weight.requires_grad]
             layer = LayerRecord(block or type(network).__name__, trainable, unit_dim)
@@ -93,8 +91,9 @@ class Recorder(TorchFunctionMode):
     def _own_weights(self, name: str, module: nn.Module) -> list[nn.Parameter]:
         weights = []
         for parameter in module._parameters.values():
-            checks.has_shape(name or type(module).__name__, parameter)
             if parameter is not None:
+                if type(parameter) is not nn.Parameter:
+                    checks.has_shape(name or type(module).__name__, parameter)
                 self.parameters[id(parameter)] = parameter
                 if parameter.ndim > 1:
                     weights.append(parameter)
@@ -134,25 +133,15 @@ class Recorder(TorchFunctionMode):
         """No activation function followed: the layer's output is the one that waits."""
         if self._pending is not None:
             (layer, output), self._pending = self._pending, None
-            layer.outputs.append(output.detach())
-            node = output.grad_fn
-            if node is not None:
-                node.register_prehook(partial(self._note_gradient, layer, output.output_nr))
-
-    @staticmethod
-    def _note_gradient(layer: LayerRecord, index: int, gradients: tuple) -> None:
-        if gradients[index] is not None:  # reduced at once: keeping it costs more than the sum
-            square, so_far = square_sum(gradients[index]), layer.gradient_square_sum
-            layer.gradient_square_sum = square if math.isnan(so_far) else so_far + square
+            layer.outputs.append(output)
 
     # Called for every operation of a network: what it does not need is left out, and looks are
     # ordered so that the frequent case is the first.
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
         called = _BY_CALL.get(getattr(function, "__name__", None))
         if called is not None and (self._running or self._pending):
-            return self._activate(*called, function, args, kwargs)
-        output = function(*args, **kwargs)
+            return self._activate(*called, function, args, kwargs or {})
+        output = function(*args, **kwargs) if kwargs else function(*args)
         values, by_weight = (*args, *kwargs.values()) if kwargs else args, self.layer_by_weight
         layers = []
         for value in values:
@@ -188,28 +177,37 @@ class Recorder(TorchFunctionMode):
         for layer in layers[1:]:  # several weights in one call (nn.MultiheadAttention)
             self.heard.setdefault(layer)
 
-    def backward(self, loss: Tensor) -> list[tuple[LayerRecord, list[Tensor]]]:
+    def backward(self, loss: Tensor) -> list[tuple[LayerRecord, list[Tensor], list[Tensor]]]:
         """Backpropagate; return the layers in the order they ran, each with its gradients.
 
-        The gradients are those of `LayerRecord.weights`, less the weights that the loss does not
-        depend on. The parameters' own ``.grad`` stay as they are.
+        The gradients are those of `LayerRecord.weights` and of `LayerRecord.outputs`, less those
+        that the loss does not depend on. The parameters' own ``.grad`` stay as they are.
         """
         weights = [weight for layer in self.heard for weight in layer.weights]
         if not weights:
             raise ValueError("no layer that ran has a weight that requires a gradient.")
-        gradients = iter(torch.autograd.grad(loss, weights, allow_unused=True))
-        return [
-            (layer, [dense_real(g) for g in islice(gradients, len(layer.weights)) if g is not None])
-            for layer in self.heard
+        outputs = [x for layer in self.heard for x in layer.outputs if x.requires_grad]
+        every = torch.autograd.grad(loss, weights + outputs, allow_unused=True)
+        gradients = iter(every)
+        of_weights = [_next(gradients, len(layer.weights)) for layer in self.heard]
+        of_outputs = [
+            _next(gradients, sum(x.requires_grad for x in layer.outputs)) for layer in self.heard
         ]
+        return list(zip(self.heard, of_weights, of_outputs, strict=True))
 
 
-def _upwards(name: str) -> Iterator[str]:
+def _next(gradients: Iterator[Tensor | None], n: int) -> list[Tensor]:
+    """Those of the next ``n`` gradients that there are."""
+    return [dense_real(gradient) for gradient in islice(gradients, n) if gradient is not None]
+
+
+def _upwards(name: str) -> list[str]:
     """The module's dotted name and those of the modules around it, the root "" last."""
+    places = [name]
     while name:
-        yield name
         name = name.rpartition(".")[0]
-    yield ""
+        places.append(name)
+    return places
 
 
 def dense_real(gradient: Tensor) -> Tensor:

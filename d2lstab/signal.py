@@ -132,23 +132,24 @@ def measure(
 
 @torch.no_grad()
 def _profile(
-    layers: list[tuple[LayerRecord, list[Tensor]]], loss: float, spec: NetworkSpec | None
+    layers: list[tuple[LayerRecord, list[Tensor], list[Tensor]]],
+    loss: float,
+    spec: NetworkSpec | None,
 ) -> SignalProfile:
     """Reduce what was recorded, and each layer's gradients, to one number a layer."""
-    records = [record for record, _ in layers]
-    gradient_norm, samples = _weight_gradients([gradients for _, gradients in layers])
+    records, of_weights, of_outputs = zip(*layers, strict=True)
     mean, std = _moments(records)
     units = units_of(records)
     heard = [units.get(record) for record in records]
     profile = SignalProfile(
         names=tuple(record.name for record in records),
-        weight_gradient_norm=gradient_norm,
-        activation_gradient_norm=_array([x.gradient_square_sum for x in records]).sqrt(),
+        weight_gradient_norm=_norms(of_weights),
+        activation_gradient_norm=_norms(of_outputs),
         activation_mean=mean,
         activation_std=std,
         saturated_share=_array([x.saturated_share if x else math.nan for x in heard]),
         dead_share=_array([x.dead_share if x else math.nan for x in heard]),
-        gradient_samples=samples,
+        gradient_samples=_samples(of_weights),
         loss=loss,
         spec=spec,
     )
@@ -161,15 +162,20 @@ def _array(values: Sequence[float] | np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(values, np.float64))
 
 
-def _weight_gradients(layers: list[list[Tensor]]) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Frobenius norm and sampled entries of each layer's gradients; NaN and empty for none."""
+def _norms(layers: Sequence[list[Tensor]]) -> Tensor:
+    """Frobenius norm of each layer's gradients; NaN for none."""
     rows = [row for row, gradients in enumerate(layers) for _ in gradients]
-    every = [gradient for gradients in layers for gradient in gradients]
-    total = _by_row(rows, statistics.square_sums(every), len(layers))
+    squares = statistics.square_sums([gradient for gradients in layers for gradient in gradients])
+    total = _by_row(rows, squares, len(layers))
     total[[not gradients for gradients in layers]] = math.nan
-    some = iter(statistics.samples(every))
-    joined = [[next(some) for _ in gradients] for gradients in layers]
-    return _array(np.sqrt(total)), tuple(x[0] if len(x) == 1 else _joined(x) for x in joined)
+    return _array(np.sqrt(total))
+
+
+def _samples(layers: Sequence[list[Tensor]]) -> tuple[Tensor, ...]:
+    """Sampled entries of each layer's gradients; empty for none."""
+    some = iter(statistics.samples([gradient for gradients in layers for gradient in gradients]))
+    joined = ([next(some) for _ in gradients] for gradients in layers)
+    return tuple(x[0] if len(x) == 1 else _joined(x) for x in joined)
 
 
 def _by_row(rows: list[int], values: Sequence[float] | np.ndarray, n: int) -> np.ndarray:
@@ -233,7 +239,7 @@ def _untouched(recorder: Recorder, seed: int) -> Iterator[None]:
         for owner in recorder.modules.values()
         for name, buffer in owner._buffers.items()
     ]
-    devices = {p.device for p in recorder.parameters.values() if p.device.type == "cuda"}
+    devices = {p.device for p in recorder.parameters.values() if p.is_cuda}
     indices = [device.index or 0 for device in devices]
     with _RANDOM_STATE, torch.random.fork_rng(devices=indices):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach every device

@@ -20,34 +20,15 @@ SAMPLED = 1024
 """Gradient entries that enter a layer's histogram: all, or about this many evenly spaced ones."""
 
 
-def square_sum(tensor: Tensor) -> float:
-    """Return Σx² over all entries, exact to about 1e-6.
+def square_sums(tensors: Sequence[Tensor]) -> np.ndarray:
+    """Return Σx² over the entries of each tensor, exact to about 1e-6: float64, (tensors,).
 
     Float32 does where its range suffices; its squares underflow for x under 1e-23 and overflow
     for x over 1e19, and then, as for every other dtype, the sum is taken in float64.
     """
-    values = tensor.reshape(-1)
-    if values.dtype is torch.float32:
-        result = values.dot(values).item()
-        if _in_range(result):
-            return result
-    values = values.double()
-    return values.dot(values).item()
-
-
-def _in_range(squares):
-    """Whether sums of squares taken in float32 (a number or an array) can be trusted."""
-    return (squares > 1e-20) & (squares < 1e30)
-
-
-def square_sums(tensors: Sequence[Tensor]) -> np.ndarray:
-    """Return `square_sum` of each tensor, float64 of shape (tensors,)."""
-    if not tensors:
-        return np.zeros(0)
-    with np.errstate(over="ignore"):  # of float64, beyond 10^154
-        squares = _numpy(torch._foreach_norm(list(tensors))) ** 2
-    for index in np.flatnonzero(~(_in_range(squares) & _are_float32(tensors))):
-        squares[index] = square_sum(tensors[index])
+    squares = np.array([float(values.dot(values)) for values in map(_entries, tensors)])
+    for index in np.flatnonzero(~_in_range(squares)):
+        squares[index] = _exact_sums(tensors[index])[1]
     return squares
 
 
@@ -57,25 +38,46 @@ def sums(tensors: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
     Float64 takes over where float32 would run out of range, or out of digits because the spread
     is small beside the mean.
     """
-    squares, total = square_sums(tensors), _numpy([tensor.sum() for tensor in tensors])
-    size = np.array([tensor.numel() for tensor in tensors])
+    entries = [_entries(tensor) for tensor in tensors]
     with np.errstate(invalid="ignore", over="ignore"):  # Inf − Inf is not sure
-        sure = size * squares - total**2 > 1e-2 * squares
-    for index in np.flatnonzero(~(sure & _are_float32(tensors))):
-        values = tensors[index].reshape(-1).double()
-        total[index], squares[index] = values.sum().item(), values.dot(values).item()
+        both = [(_sum(values), float(values.dot(values))) for values in entries]
+        total, squares = np.array(both).reshape(-1, 2).T
+        size = np.array([len(values) for values in entries])
+        sure = _in_range(squares) & (size * squares - total**2 > 1e-2 * squares)
+    for index in np.flatnonzero(~sure):
+        total[index], squares[index] = _exact_sums(tensors[index])
     return total, squares
 
 
-def _are_float32(tensors: Sequence[Tensor]) -> np.ndarray:
-    return np.array([tensor.dtype is torch.float32 for tensor in tensors], bool)
+def _entries(tensor: Tensor) -> Tensor | np.ndarray:
+    """The entries one after the other, in float32 or, of every other dtype, in float64.
+
+    On the CPU as an array of the same memory: numpy's calls cost a fraction of PyTorch's.
+    """
+    if tensor.dtype is not torch.float32:
+        tensor = tensor.double()
+    return (tensor.numpy(force=True) if tensor.is_cpu else tensor.detach()).reshape(-1)
 
 
-def _numpy(numbers: Sequence[Tensor]) -> np.ndarray:
-    """0-dimensional tensors as one float64 array."""
-    if not numbers:
-        return np.zeros(0)
-    return torch.stack([number.cpu() for number in numbers]).double().numpy()
+def _sum(values: Tensor | np.ndarray) -> float:
+    if isinstance(values, np.ndarray) and values.dtype == np.float32 and len(values) <= 2**16:
+        return float(values.dot(_ones(len(values))))  # four times as fast as .sum()
+    return float(values.sum())
+
+
+@lru_cache(maxsize=8)
+def _ones(size: int) -> np.ndarray:
+    return np.ones(size, np.float32)
+
+
+def _in_range(squares: np.ndarray) -> np.ndarray:
+    """Whether sums of squares taken in float32 can be trusted."""
+    return (squares > 1e-20) & (squares < 1e30)
+
+
+def _exact_sums(tensor: Tensor) -> tuple[float, float]:
+    values = tensor.detach().reshape(-1).double()
+    return values.sum().item(), values.dot(values).item()
 
 
 def flat_shares(
@@ -143,8 +145,9 @@ def samples(tensors: Sequence[Tensor], least: int = SAMPLED) -> list[Tensor]:
     """
     if not tensors:
         return []
-    thin = [tensor.reshape(-1)[:: _spacing(tensor.numel(), least)] for tensor in tensors]
-    joined = torch.cat([values.cpu() for values in thin]).double()
+    thin = [_entries(tensor)[:: _spacing(tensor.numel(), least)] for tensor in tensors]
+    on_cpu = [x if isinstance(x, np.ndarray) else x.cpu().numpy() for x in thin]
+    joined = torch.from_numpy(np.concatenate(on_cpu, dtype=np.float64))
     return list(joined.split([len(values) for values in thin]))
 
 

@@ -291,7 +291,7 @@ def run_convolutional(network, taps, x):
 
 
 class Skip(nn.Module):
-    """A skip that is added in place to what a layer has put out."""
+    """Two skips; the second is added in place, and is then part of what the layer has put out."""
 
     def __init__(self):
         super().__init__()
@@ -301,15 +301,16 @@ class Skip(nn.Module):
         h = F.relu(self.a(x))
         h = h + self.b(h)
         y = self.c(h)
-        return self.d(y + h)
+        y += h
+        return self.d(y)
 
 
 def run_skip(network, taps, x):
     z = network.a(x)
     h = taps.note("a", [network.a.weight], z.clamp(min=0), z.detach() <= 0)
     h = h + taps.note("b", [network.b.weight], network.b(h))
-    y = taps.note("c", [network.c.weight], network.c(h))
-    return taps.note("d", [network.d.weight], network.d(y + h))
+    y = taps.note("c", [network.c.weight], network.c(h) + h)
+    return taps.note("d", [network.d.weight], network.d(y))
 
 
 class TwoInputs(nn.Module):

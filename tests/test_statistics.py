@@ -17,7 +17,6 @@ from d2lstab.statistics import (
     flat_shares,
     interval,
     samples,
-    square_sum,
     square_sums,
     sums,
 )
@@ -31,6 +30,11 @@ def exact(tensor):
     """Σx and Σx² by Python's exactly rounded fsum."""
     values = tensor.double().flatten().tolist()
     return math.fsum(values), math.fsum(value * value for value in values)
+
+
+def square_sum(tensor):
+    (squares,) = square_sums([tensor])
+    return squares
 
 
 def noise(*shape, scale=1.0, mean=0.0, dtype=torch.float32, seed=0):
@@ -114,6 +118,15 @@ def test_sums_of_nothing_zeros_overflow_and_nan_stand_beside_the_rest():
     assert np.isnan(total[4:]).all()
     assert math.isnan(squares[4]) and squares[5] == math.inf
     assert [len(part) for part in sums([])] == [0, 0]
+
+
+@pytest.mark.parametrize("size", [2**16, 2**16 + 1, 2**20])
+def test_large_tensors_are_summed_as_exactly_as_small_ones(size):
+    values = torch.rand(size, generator=torch.Generator().manual_seed(0)) + 0.5
+    (total,), (squares,) = sums([values])
+    assert total == pytest.approx(values.double().sum().item(), rel=2e-6)
+    assert squares == pytest.approx(values.double().square().sum().item(), rel=2e-6)
+    assert square_sum(values) == squares
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -36,8 +36,8 @@ def palette_indices(rgba: np.ndarray) -> np.ndarray:
 
     Colours that are no mixture of white and one of `style.INKS` become the nearest such mixture.
     """
-    bits = rgba[..., :3] >> 3
-    key = bits[..., 0].astype(np.uint16) << 10 | bits[..., 1].astype(np.uint16) << 5 | bits[..., 2]
+    pixel = rgba.view("<u4")[..., 0]  # red is the lowest byte; three times as fast as by channel
+    key = (pixel >> 3 & 31) << 10 | (pixel >> 11 & 31) << 5 | pixel >> 19 & 31
     return _palette()[1][key]
 
 
