@@ -50,7 +50,6 @@ def pass_through_the_network() -> str:
     limits = {
         "measure(network, inputs, loss)": 1.3,
         "GradientLab, from slider value to bytes": 2.5,
-        "the same, with theory over it": 2.8,
     }
     return table(title, timings, limits)
 

@@ -33,7 +33,7 @@ if ! "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info[:2] != (3
     echo "[1/4] Making the virtual environment $venv with $("$python" --version): some seconds"
     "$python" -m venv --clear "$venv"
 fi
-install=("$venv/bin/python" -m pip install --progress-bar on)
+install=("$venv/bin/python" -m pip install --progress-bar on --no-compile)
 
 # On Linux, plain torch is the CUDA build of several GB; this index has the CPU build. Few retries,
 # and --no-deps so that it is asked for two packages only: where it cannot be reached, the set-up
@@ -43,11 +43,16 @@ echo "[2/4] Installing PyTorch (about 200 MB): half a minute to five minutes"
     --extra-index-url https://download.pytorch.org/whl/cpu \
     $(grep -E '^(torch|torchvision)==' "$requirements")
 
+# The list is whole, so nothing needs to be looked up; but a second look adds, in seconds, what
+# another system than Linux needs.
 echo "[3/4] Installing the other packages of $requirements (about 500 MB): one to five minutes"
-"${install[@]}" -r "$requirements"
+"${install[@]}" --no-deps -r "$requirements"
+"${install[@]}" -q -r "$requirements"
 
-echo "[4/4] Installing d2lstab itself and the book's package: some seconds"
+echo "[4/4] Installing d2lstab itself and the book's package, compiling all: half a minute"
 "${install[@]}" --no-deps --no-build-isolation -e . "$(grep -o 'd2l==[0-9.]*' pyproject.toml | head -1)"
+# All at once, because pip compiles with one core. Some files are templates, or for other versions.
+"$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" || true
 
 # nbgrader comes for the teacher's commands; its buttons in JupyterLab would puzzle every reader.
 for extension in formgrader validate_assignment assignment_list course_list; do
