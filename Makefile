@@ -46,16 +46,17 @@ lab: $(VENV)/.complete
 	@echo "Opening JupyterLab in the browser; stop it here with Ctrl-C"
 	@$(BIN)/python -m jupyterlab --ServerApp.root_dir="$(CURDIR)" $(ROOT_ARGS) $(JUPYTER_ARGS) $(FIRST)
 
-# The tests, and the lessons by nbval: each cell runs, and what is tagged so is compared. Two files
-# run side by side, so each gets one thread; they are handed out in the order of collection, the
-# slowest first (tests/conftest.py): by the number of tests, as is pytest-xdist's habit, the browser
-# would come last, with one core idle.
+# The tests, and the lessons by nbval: each cell runs, and what is tagged so is compared. Three files
+# run side by side, so each gets one thread: a kernel that starts and a browser that paints leave a
+# core idle a sixth of the time. They are handed out in the order of collection, the slowest first
+# (tests/conftest.py): by the number of tests, as is pytest-xdist's habit, the browser would come
+# last and alone.
 test: $(VENV)/.complete
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests d2lstab notebooks $(TESTS) \
 		--nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
-		-n 2 --dist loadfile --no-loadscope-reorder
+		-n 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.complete
 	$(BIN)/python -m benchmarks

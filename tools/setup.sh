@@ -43,20 +43,24 @@ echo "[2/4] Installing PyTorch (about 200 MB): half a minute to five minutes"
     --extra-index-url https://download.pytorch.org/whl/cpu \
     $(grep -E '^(torch|torchvision)==' "$requirements")
 
-# The list is whole, so nothing needs to be looked up; but a second look adds, in seconds, what
-# another system than Linux needs.
+# pip would compile with one core, file after file. Some files are templates, or for other versions.
+compile_all=("$venv/bin/python" -m compileall -qq "$venv/lib")
+"${compile_all[@]}" >/dev/null 2>&1 &
+
+# The list is whole on Linux, where it was made: nothing needs to be looked up. A second look adds
+# what another system needs.
 echo "[3/4] Installing the other packages of $requirements (about 500 MB): one to five minutes"
 "${install[@]}" --no-deps -r "$requirements"
-"${install[@]}" -q -r "$requirements"
+[ "$(uname)" = Linux ] || "${install[@]}" -r "$requirements"
 
 echo "[4/4] Installing d2lstab itself and the book's package, compiling all: half a minute"
 "${install[@]}" --no-deps --no-build-isolation -e . "$(grep -o 'd2l==[0-9.]*' pyproject.toml | head -1)"
-# All at once, because pip compiles with one core. Some files are templates, or for other versions.
-"$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" || true
+wait || true
+"${compile_all[@]}" -j 0 >/dev/null 2>&1 &
 
 # nbgrader comes for the teacher's commands; its buttons in JupyterLab would puzzle every reader.
-for extension in formgrader validate_assignment assignment_list course_list; do
-    "$venv/bin/python" -m jupyter server extension disable --sys-prefix \
-        "nbgrader.server_extensions.$extension" >/dev/null 2>&1
-done
+"$venv/bin/python" -m jupyter server extension disable --sys-prefix \
+    nbgrader.server_extensions.{formgrader,validate_assignment,assignment_list,course_list} \
+    >/dev/null 2>&1
 "$venv/bin/python" -m jupyter labextension disable --level=sys_prefix @jupyter/nbgrader >/dev/null 2>&1
+wait || true
