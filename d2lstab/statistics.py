@@ -26,7 +26,8 @@ def square_sums(tensors: Sequence[Tensor]) -> np.ndarray:
     Float32 does where its range suffices; its squares underflow for x under 1e-23 and overflow
     for x over 1e19, and then, as for every other dtype, the sum is taken in float64.
     """
-    squares = np.array([float(values.dot(values)) for values in map(_entries, tensors)])
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not in range
+        squares = np.array([float(values.dot(values)) for values in map(_entries, tensors)])
     for index in np.flatnonzero(~_in_range(squares)):
         squares[index] = _exact_sums(tensors[index])[1]
     return squares

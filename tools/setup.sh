@@ -47,11 +47,11 @@ echo "[2/4] Installing PyTorch (about 200 MB): half a minute to five minutes"
 compile_all=("$venv/bin/python" -m compileall -qq "$venv/lib")
 "${compile_all[@]}" >/dev/null 2>&1 &
 
-# The list is whole on Linux, where it was made: nothing needs to be looked up. A second look adds
-# what another system needs.
+# The pinned list is whole on Linux, where it was made: nothing needs to be looked up.
+whole=""
+if [ "$requirements" = requirements.txt ] && [ "$(uname)" = Linux ]; then whole=--no-deps; fi
 echo "[3/4] Installing the other packages of $requirements (about 500 MB): one to five minutes"
-"${install[@]}" --no-deps -r "$requirements"
-[ "$(uname)" = Linux ] || "${install[@]}" -r "$requirements"
+"${install[@]}" $whole -r "$requirements"
 
 echo "[4/4] Installing d2lstab itself and the book's package, compiling all: half a minute"
 "${install[@]}" --no-deps --no-build-isolation -e . "$(grep -o 'd2l==[0-9.]*' pyproject.toml | head -1)"
