@@ -50,11 +50,11 @@ lab: $(VENV)/.complete
 # run side by side, so each gets one thread: a kernel that starts and a browser that paints leave a
 # core idle a sixth of the time. They are handed out in the order of collection, the slowest first
 # (tests/conftest.py): by the number of tests, as is pytest-xdist's habit, the browser would come
-# last and alone.
+# last and alone. What is compiled is kept, or every kernel would compile the package again.
 test: $(VENV)/.complete
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests d2lstab notebooks $(TESTS) \
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest tests d2lstab notebooks $(TESTS) \
 		--nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
 		-n 3 --dist loadfile --no-loadscope-reorder
 
