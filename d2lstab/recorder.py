@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 import torch
 from torch import Tensor, nn
@@ -186,13 +186,11 @@ class Recorder(TorchFunctionMode):
         weights = [weight for layer in self.heard for weight in layer.weights]
         if not weights:
             raise ValueError("no layer that ran has a weight that requires a gradient.")
-        outputs = [x for layer in self.heard for x in layer.outputs if x.requires_grad]
-        every = torch.autograd.grad(loss, weights + outputs, allow_unused=True)
-        gradients = iter(every)
+        outputs = [[x for x in layer.outputs if x.requires_grad] for layer in self.heard]
+        inputs = [*weights, *chain(*outputs)]
+        gradients = iter(torch.autograd.grad(loss, inputs, allow_unused=True))
         of_weights = [_next(gradients, len(layer.weights)) for layer in self.heard]
-        of_outputs = [
-            _next(gradients, sum(x.requires_grad for x in layer.outputs)) for layer in self.heard
-        ]
+        of_outputs = [_next(gradients, len(some)) for some in outputs]
         return list(zip(self.heard, of_weights, of_outputs, strict=True))
 
 

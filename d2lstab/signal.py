@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
@@ -101,8 +102,8 @@ def measure(
     seed : of the random numbers that the pass itself draws (dropout).
 
     The module is left as it was: parameters, gradients, buffers, train or eval mode, hooks and
-    the global random state of PyTorch. Until it returns it keeps every layer's output and the
-    gradient of that, about half as much memory again as a training step takes.
+    the global random state of PyTorch. Every layer's output and the gradient with respect to it
+    are kept until it returns.
 
     Raises TypeError or ValueError when network, inputs or loss are not of that kind, when no
     layer has a weight to train, and when lazy layers have no shape yet. What the module itself
@@ -139,18 +140,19 @@ def _profile(
 ) -> SignalProfile:
     """Reduce what was recorded, and each layer's gradients, to one number a layer."""
     records, of_weights, of_outputs = zip(*layers, strict=True)
+    squares, samples = statistics.square_sums_and_samples([*chain(*of_weights)])
     mean, std = _moments(records)
     units = units_of(records)
     heard = [units.get(record) for record in records]
     profile = SignalProfile(
         names=tuple(record.name for record in records),
-        weight_gradient_norm=_norms(of_weights),
-        activation_gradient_norm=_norms(of_outputs),
+        weight_gradient_norm=_norms(of_weights, squares),
+        activation_gradient_norm=_norms(of_outputs, statistics.square_sums([*chain(*of_outputs)])),
         activation_mean=mean,
         activation_std=std,
         saturated_share=_array([x.saturated_share if x else math.nan for x in heard]),
         dead_share=_array([x.dead_share if x else math.nan for x in heard]),
-        gradient_samples=_samples(of_weights),
+        gradient_samples=_by_layer(of_weights, samples),
         loss=loss,
         spec=spec,
     )
@@ -163,18 +165,17 @@ def _array(values: Sequence[float] | np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(values, np.float64))
 
 
-def _norms(layers: Sequence[list[Tensor]]) -> Tensor:
-    """Frobenius norm of each layer's gradients; NaN for none."""
+def _norms(layers: Sequence[list[Tensor]], squares: np.ndarray) -> Tensor:
+    """Frobenius norm of each layer's gradients, of which ``squares`` are the Σx²; NaN for none."""
     rows = [row for row, gradients in enumerate(layers) for _ in gradients]
-    squares = statistics.square_sums([gradient for gradients in layers for gradient in gradients])
     total = _by_row(rows, squares, len(layers))
     total[[not gradients for gradients in layers]] = math.nan
     return _array(np.sqrt(total))
 
 
-def _samples(layers: Sequence[list[Tensor]]) -> tuple[Tensor, ...]:
-    """Sampled entries of each layer's gradients; empty for none."""
-    some = iter(statistics.samples([gradient for gradients in layers for gradient in gradients]))
+def _by_layer(layers: Sequence[list[Tensor]], samples: list[Tensor]) -> tuple[Tensor, ...]:
+    """The samples of each layer's gradients; empty for none."""
+    some = iter(samples)
     joined = ([next(some) for _ in gradients] for gradients in layers)
     return tuple(x[0] if len(x) == 1 else _joined(x) for x in joined)
 

@@ -20,14 +20,21 @@ SAMPLED = 1024
 """Gradient entries that enter a layer's histogram: all, or about this many evenly spaced ones."""
 
 
+Entries = Tensor | np.ndarray  # of a tensor, one after the other
+
+
 def square_sums(tensors: Sequence[Tensor]) -> np.ndarray:
     """Return Σx² over the entries of each tensor, exact to about 1e-6: float64, (tensors,).
 
     Float32 does where its range suffices; its squares underflow for x under 1e-23 and overflow
     for x over 1e19, and then, as for every other dtype, the sum is taken in float64.
     """
+    return _square_sums(tensors, list(map(_entries, tensors)))
+
+
+def _square_sums(tensors: Sequence[Tensor], entries: Sequence[Entries]) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not in range
-        squares = np.array([float(values.dot(values)) for values in map(_entries, tensors)])
+        squares = np.array([float(values.dot(values)) for values in entries])
     for index in np.flatnonzero(~_in_range(squares)):
         squares[index] = _exact_sums(tensors[index])[1]
     return squares
@@ -39,7 +46,7 @@ def sums(tensors: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
     Float64 takes over where float32 would run out of range, or out of digits because the spread
     is small beside the mean.
     """
-    entries = [_entries(tensor) for tensor in tensors]
+    entries = list(map(_entries, tensors))
     with np.errstate(invalid="ignore", over="ignore"):  # Inf − Inf is not sure
         both = [(_sum(values), float(values.dot(values))) for values in entries]
         total, squares = np.array(both).reshape(-1, 2).T
@@ -50,7 +57,7 @@ def sums(tensors: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
     return total, squares
 
 
-def _entries(tensor: Tensor) -> Tensor | np.ndarray:
+def _entries(tensor: Tensor) -> Entries:
     """The entries one after the other, in float32 or, of every other dtype, in float64.
 
     On the CPU as an array of the same memory: numpy's calls cost a fraction of PyTorch's.
@@ -60,8 +67,8 @@ def _entries(tensor: Tensor) -> Tensor | np.ndarray:
     return (tensor.numpy(force=True) if tensor.is_cpu else tensor.detach()).reshape(-1)
 
 
-def _sum(values: Tensor | np.ndarray) -> float:
-    if isinstance(values, np.ndarray) and values.dtype == np.float32 and len(values) <= 2**16:
+def _sum(values: Entries) -> float:
+    if len(values) <= 2**16 and values.dtype == np.float32:
         return float(values.dot(_ones(len(values))))  # four times as fast as .sum()
     return float(values.sum())
 
@@ -144,12 +151,22 @@ def samples(tensors: Sequence[Tensor], least: int = SAMPLED) -> list[Tensor]:
     of 64 columns every 16th would be four pixels that are black in all images. Float64, 1-D, on
     the CPU.
     """
-    if not tensors:
+    return _samples(list(map(_entries, tensors)), least)
+
+
+def _samples(entries: Sequence[Entries], least: int) -> list[Tensor]:
+    if not entries:
         return []
-    thin = [_entries(tensor)[:: _spacing(tensor.numel(), least)] for tensor in tensors]
-    on_cpu = [x if isinstance(x, np.ndarray) else x.cpu().numpy() for x in thin]
+    thin = [values[:: _spacing(len(values), least)] for values in entries]
+    on_cpu = [values if isinstance(values, np.ndarray) else values.cpu() for values in thin]
     joined = torch.from_numpy(np.concatenate(on_cpu, dtype=np.float64))
     return list(joined.split([len(values) for values in thin]))
+
+
+def square_sums_and_samples(tensors: Sequence[Tensor]) -> tuple[np.ndarray, list[Tensor]]:
+    """`square_sums` and `samples` of the same tensors, faster than one after the other."""
+    entries = list(map(_entries, tensors))
+    return _square_sums(tensors, entries), _samples(entries, SAMPLED)
 
 
 @lru_cache

@@ -56,6 +56,7 @@ def units_of(records: Iterable[LayerRecord]) -> dict[LayerRecord, Units]:
         tensors = [before for _, before in some]
         shares, masks = statistics.flat_shares(ACTIVATIONS[name], tensors, unit_dim)
         for (record, before), share, mask in zip(some, shares.tolist(), masks, strict=True):
-            heard = Units(share * before.numel(), before.numel(), mask)
+            pairs = before.numel()
+            heard = Units(share * pairs, pairs, mask)
             units[record] = units[record].joined(heard) if record in units else heard
     return units
