@@ -24,8 +24,8 @@ NETWORK = FitSpec("network", dropout=0.2, clip=1.0)
 def pass_through_the_network() -> str:
     """`measure`, and the whole callback of the lab, against the bare forward and backward."""
     network, batch = build(SPEC), digits(128)
-    lab, bare_lab, ticks = GradientLab(SPEC), GradientLab(SPEC), iter(range(10**9))
-    bare_lab.theory_box.value = False
+    lab, no_theory, ticks = GradientLab(SPEC), GradientLab(SPEC), iter(range(10**9))
+    no_theory.theory_box.value = False
 
     def loss(outputs):
         return F.cross_entropy(outputs, batch.labels)
@@ -42,7 +42,7 @@ def pass_through_the_network() -> str:
             "bare forward and backward": bare,
             "measure(network, inputs, loss)": lambda: measure(network, batch.inputs, loss),
             "measure(spec), with building it": lambda: measure(SPEC),
-            "GradientLab, from slider value to bytes": lambda: bare_lab.set(gain=gain()),
+            "GradientLab, from slider value to bytes": lambda: no_theory.set(gain=gain()),
             "the same, with theory over it": lambda: lab.set(gain=gain()),
         }
     )

@@ -76,10 +76,8 @@ class Recorder(TorchFunctionMode):
                     for place in _upwards(name):
                         held[place] = held.get(place, 0) + 1
         for name, own in weights.items():
-            block = name
-            for place in _upwards(name):
-                if place and held[place] == 1:
-                    block = place
+            alone = [place for place in _upwards(name) if place and held[place] == 1]
+            block = alone[-1] if alone else name
             unit_dim = 1 if own[0].ndim > 2 else -1  # convolutions: (batch, channel, …)
             trainable = [weight for weight in own if weight.requires_grad]
             layer = LayerRecord(block or type(network).__name__, trainable, unit_dim)
@@ -91,9 +89,8 @@ class Recorder(TorchFunctionMode):
     def _own_weights(self, name: str, module: nn.Module) -> list[nn.Parameter]:
         weights = []
         for parameter in module._parameters.values():
+            checks.has_shape(name or type(module).__name__, parameter)
             if parameter is not None:
-                if type(parameter) is not nn.Parameter:
-                    checks.has_shape(name or type(module).__name__, parameter)
                 self.parameters[id(parameter)] = parameter
                 if parameter.ndim > 1:
                     weights.append(parameter)
@@ -138,10 +135,11 @@ class Recorder(TorchFunctionMode):
     # Called for every operation of a network: what it does not need is left out, and looks are
     # ordered so that the frequent case is the first.
     def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
         called = _BY_CALL.get(getattr(function, "__name__", None))
         if called is not None and (self._running or self._pending):
-            return self._activate(*called, function, args, kwargs or {})
-        output = function(*args, **kwargs) if kwargs else function(*args)
+            return self._activate(*called, function, args, kwargs)
+        output = function(*args, **kwargs)
         values, by_weight = (*args, *kwargs.values()) if kwargs else args, self.layer_by_weight
         layers = []
         for value in values:
@@ -199,13 +197,12 @@ def _next(gradients: Iterator[Tensor | None], n: int) -> list[Tensor]:
     return [dense_real(gradient) for gradient in islice(gradients, n) if gradient is not None]
 
 
-def _upwards(name: str) -> list[str]:
+def _upwards(name: str) -> Iterator[str]:
     """The module's dotted name and those of the modules around it, the root "" last."""
-    places = [name]
     while name:
+        yield name
         name = name.rpartition(".")[0]
-        places.append(name)
-    return places
+    yield ""
 
 
 def dense_real(gradient: Tensor) -> Tensor:

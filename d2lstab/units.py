@@ -12,7 +12,7 @@ from d2lstab.activations import ACTIVATIONS
 from d2lstab.recorder import LayerRecord
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Units:
     """What the activation functions of one layer did.
 

@@ -55,7 +55,7 @@ echo "[3/4] Installing the other packages of $requirements (about 500 MB): one t
 
 echo "[4/4] Installing d2lstab itself and the book's package, compiling all: half a minute"
 "${install[@]}" --no-deps --no-build-isolation -e . "$(grep -o 'd2l==[0-9.]*' pyproject.toml | head -1)"
-wait || true
+wait
 "${compile_all[@]}" -j 0 >/dev/null 2>&1 &
 
 # nbgrader comes for the teacher's commands; its buttons in JupyterLab would puzzle every reader.
@@ -63,4 +63,4 @@ wait || true
     nbgrader.server_extensions.{formgrader,validate_assignment,assignment_list,course_list} \
     >/dev/null 2>&1
 "$venv/bin/python" -m jupyter labextension disable --level=sys_prefix @jupyter/nbgrader >/dev/null 2>&1
-wait || true
+wait
